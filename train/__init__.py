@@ -1,0 +1,1 @@
+"""Training and judging the network: `python -m train fit|evaluate|experiments|publish`, run from the checkout."""
