@@ -37,9 +37,9 @@ def psnr(reference: ArrayLike, result: ArrayLike, *, peak: float = 1.0, border: 
 
 
 def ssim(reference: ArrayLike, result: ArrayLike, *, peak: float = 1.0, border: int = 0) -> float:
-    """Mean structural similarity (Wang et al. 2004: 11x11 Gaussian, sigma 1.5); 1.0 for planes under 11 pixels that are equal.
+    """Mean structural similarity of two planes (Wang et al. 2004: 11x11 Gaussian window, sigma 1.5).
 
-    Planes smaller than the window are compared as a whole with one global window.
+    Planes smaller than the window are compared as a whole.
     """
     from skimage.metrics import structural_similarity
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 SCALE = 2
 HALO = 5  # low-resolution pixels: (5 + 3 + 3 + 3 - 4) / 2, half of the 11x11 receptive field
@@ -50,7 +50,8 @@ class ESPCN(nn.Module):
             features = F.relu(convolution(features))
         detail = F.pixel_shuffle(self.convolutions[-1](features), SCALE)
         # Added after the shuffle: adding before it by broadcasting trips OpenVINO's layout pass.
-        return detail + F.interpolate(luma, scale_factor=SCALE, mode="nearest")
+        enlarged: Tensor = detail + F.interpolate(luma, scale_factor=SCALE, mode="nearest")
+        return enlarged
 
 
 class CodeValues(nn.Module):

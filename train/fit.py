@@ -1,7 +1,7 @@
 """Train the network on pictures.
 
-    python -m train fit --data ../shared/data/train --minutes 70 --out weights/espcn_x2.safetensors
-    python -m train fit --data my_pictures --steps 20000 --out weights/mine.safetensors --resume
+python -m train fit --data ../shared/data/train --minutes 70 --out weights/espcn_x2.safetensors
+python -m train fit --data my_pictures --steps 20000 --out weights/mine.safetensors --resume
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+from torch.nn import functional as F
 
 from espcn_demo.degrade import to_codes
 from espcn_demo.metrics import psnr
@@ -118,7 +118,9 @@ def main(argv: list[str] | None = None) -> int:
         if time.monotonic() - report > 120:
             report = time.monotonic()
             args.out.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"ema": ema.state_dict(), "network": network.state_dict(), "step": step}, args.out.with_suffix(".tmp"))
+            torch.save(
+                {"ema": ema.state_dict(), "network": network.state_dict(), "step": step}, args.out.with_suffix(".tmp")
+            )
             args.out.with_suffix(".tmp").rename(args.out.with_suffix(".pt"))
             print(f"{progress:.3f} step {step} loss {np.mean(losses):.5f} kodak {validate(ema, held):.3f}", flush=True)
             losses = []

@@ -1,0 +1,30 @@
+"""ESPCN: pictures and video at twice the size, from a network of 58,212 parameters.
+
+    from espcn_demo import upscale_image, upscale_video
+    upscale_image("in.png", "out.png")
+    upscale_video("in.mp4", "out.mp4", on_progress=print)
+
+Names are imported on first use, so that `import espcn_demo` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "InputError": "espcn_demo.errors",
+    "open_upscaler": "espcn_demo.upscaler",
+    "probe": "espcn_demo.video.probe",
+    "upscale_frames": "espcn_demo.video",
+    "upscale_image": "espcn_demo.image",
+    "upscale_video": "espcn_demo.video",
+}
+__all__ = ["InputError", "open_upscaler", "probe", "upscale_frames", "upscale_image", "upscale_video"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (a module attribute can be anything)
+    if name not in _HOMES:
+        raise AttributeError(f"module 'espcn_demo' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,50 @@
+"""What the processor can do and how much of it this process was granted."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction set extensions by their Linux names ("avx512_bf16", "avx512_vnni"); empty where unknown."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return frozenset(lines[0].split(":", 1)[1].split()) if lines else frozenset()
+
+
+def has_bfloat16() -> bool:
+    """Whether bfloat16 products run in hardware."""
+    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+
+
+def has_int8() -> bool:
+    """Whether int8 dot products run in hardware."""
+    return bool({"avx512_vnni", "avx_vnni", "amx_int8"} & cpu_flags())
+
+
+def granted_cores() -> int:
+    """Cores this process may use: the smaller of its affinity and its cgroup's quota, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, _quota() or affinity))
+
+
+def _quota() -> int | None:
+    """The quota of control group version 2 or 1 in whole cores, rounded up; None without one."""
+    two, one = Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu")
+    try:
+        if two.is_file():
+            quota, period = two.read_text(encoding="ascii").split()
+        else:
+            quota = (one / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+            period = (one / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+        if quota in ("max", "-1"):
+            return None
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):
+        return None
