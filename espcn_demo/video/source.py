@@ -39,6 +39,7 @@ LOOKALIKES = {
     b"\xff\xd8\xff": "a picture (use `espcn image`)",
     b"BM": "a picture (use `espcn image`)",
 }
+UNSPECIFIED = 2  # ITU-T H.273: a colour tag that says nothing
 MAX_RATE = 1000  # frames a second; faster is a header's nonsense
 MAX_SECONDS = 366 * 24 * 3600.0  # a longer duration is a header's nonsense
 
