@@ -1,0 +1,1 @@
+"""The page: one module a tab, the compare component, the words and the server."""
