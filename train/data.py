@@ -1,6 +1,7 @@
-"""Training material: folders of pictures become pairs of luma planes, high and low resolution.
+"""Training material in memory: pairs of luma planes, high and low resolution, and random patches of them.
 
-Planes are kept as uint16 (0 to 65535 for luma in [0, 1]): half the memory of float32 and finer than 8 bits.
+Planes of pictures are kept as uint16 (0 to 65535 for luma in [0, 1]): half the memory of float32 and finer than 8 bits.
+Planes of video are kept as the 8-bit codes they are.
 """
 
 from __future__ import annotations
@@ -22,27 +23,40 @@ from espcn_demo.metrics import studio_luma
 log = logging.getLogger(__name__)
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".ogv", ".ogg", ".flv", ".wmv"}
 WHITE = 65535
-Codes = NDArray[np.uint16]
+DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on damaged pictures
+Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture's luma: `high` (2H, 2W) and `low` (H, W), uint16."""
+    """One picture's luma: `high` (2H, 2W) and `low` (H, W), uint16 or uint8, the largest code value white."""
 
     high: Codes
     low: Codes
 
+    @property
+    def white(self) -> int:
+        """The code value of 1.0."""
+        return int(np.iinfo(self.low.dtype).max)
 
-def list_pictures(folders: Sequence[Path]) -> list[Path]:
-    """Every picture under `folders`, sorted; an unreadable or empty folder is an InputError."""
+
+def list_files(data: Sequence[Path], suffixes: set[str]) -> list[Path]:
+    """Files named in `data` or lying under its folders, sorted within each; an unreadable path is an InputError."""
     found: list[Path] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is not a readable folder: give --data a folder of pictures.")
-        found += sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    for path in data:
+        try:
+            if path.is_dir():
+                found += sorted(inner for inner in path.rglob("*") if inner.suffix.lower() in suffixes)
+            elif path.is_file():
+                found += [path]
+            else:
+                raise InputError(f"{path} does not exist: give --data a folder of pictures or a video file.")
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     if not found:
-        raise InputError(f"no pictures in {', '.join(map(str, folders))}: give --data a folder that has some.")
+        raise InputError(f"no pictures or videos in {', '.join(map(str, data))}: give --data a folder that has some.")
     return found
 
 
@@ -51,6 +65,8 @@ def load_pair(path: Path, degradation: str = "bicubic") -> Pair:
     with Image.open(path) as image:
         rgb = image.convert("RGB")
     width, height = rgb.width // 2 * 2, rgb.height // 2 * 2
+    if not width or not height:
+        raise ValueError("smaller than two pixels")
     rgb = rgb.crop((0, 0, width, height))
     high = studio_luma(np.asarray(rgb))
     if degradation == "bicubic":
@@ -58,28 +74,6 @@ def load_pair(path: Path, degradation: str = "bicubic") -> Pair:
     else:
         low = shrink(high, 2, degradation)
     return Pair(_codes(high), _codes(low))
-
-
-def load_pairs(paths: Sequence[Path], degradation: str = "bicubic", *, smallest: int = 48) -> list[Pair]:
-    """All usable pictures as pairs; corrupt ones and those under `smallest` low-resolution pixels are named and skipped."""
-    pairs, skipped = [], 0
-    for path in paths:
-        try:
-            pair = load_pair(path, degradation)
-        except (OSError, SyntaxError, ValueError) as error:
-            log.warning("skipped %s: %s", path, error)
-            skipped += 1
-            continue
-        if min(pair.low.shape) < smallest:
-            log.warning("skipped %s: smaller than a patch of %d low-resolution pixels", path, smallest)
-            skipped += 1
-            continue
-        pairs.append(pair)
-    if skipped:
-        log.warning("%d of %d pictures skipped", skipped, len(paths))
-    if not pairs:
-        raise InputError("none of the pictures can be used: they are damaged or smaller than a patch.")
-    return pairs
 
 
 class PatchSampler:
@@ -91,22 +85,28 @@ class PatchSampler:
         # By the square root of the area: a large picture counts more, but not so much that it drowns the small ones.
         self.weights = np.cumsum(np.sqrt(areas)) / np.sqrt(areas).sum()
 
-    def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Batch `step`: low (N, 1, P, P) and high (N, 1, 2P, 2P), float32 in [0, 1]."""
+    def __call__(self, step: int, *, rank: int = 0, world: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Batch `step`: low (N, 1, P, P) and high (N, 1, 2P, 2P), float32 in [0, 1].
+
+        Process `rank` of `world` gets its share, N = batch / world; together the shares are the batch of one process.
+        """
         rng = np.random.default_rng((self.seed, step))
-        size = self.patch
-        low = np.empty((self.batch, 1, size, size), np.float32)
-        high = np.empty((self.batch, 1, 2 * size, 2 * size), np.float32)
+        size, share = self.patch, self.batch // world
+        low = np.empty((share, 1, size, size), np.float32)
+        high = np.empty((share, 1, 2 * size, 2 * size), np.float32)
+        white = np.empty((share, 1, 1, 1), np.float32)
         for n in range(self.batch):
-            pair = self.pairs[int(np.searchsorted(self.weights, rng.random()))]
+            pair = self.pairs[min(int(np.searchsorted(self.weights, rng.random())), len(self.pairs) - 1)]
             y = int(rng.integers(pair.low.shape[0] - size + 1))
             x = int(rng.integers(pair.low.shape[1] - size + 1))
-            small = pair.low[y : y + size, x : x + size]
-            large = pair.high[2 * y : 2 * (y + size), 2 * x : 2 * (x + size)]
             symmetry = int(rng.integers(8))
-            low[n, 0], high[n, 0] = _turn(small, symmetry), _turn(large, symmetry)
-        low /= WHITE
-        high /= WHITE
+            k = n - rank * share
+            if 0 <= k < share:
+                low[k, 0] = _turn(pair.low[y : y + size, x : x + size], symmetry)
+                high[k, 0] = _turn(pair.high[2 * y : 2 * (y + size), 2 * x : 2 * (x + size)], symmetry)
+                white[k] = pair.white
+        low /= white
+        high /= white
         return low, high
 
 
@@ -126,5 +126,5 @@ def _turn(plane: Codes, symmetry: int) -> Codes:
     return plane.T if symmetry & 4 else plane
 
 
-def _codes(plane: NDArray[np.float32]) -> Codes:
+def _codes(plane: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.rint(np.clip(plane, 0, 1) * WHITE).astype(np.uint16)
