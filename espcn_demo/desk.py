@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 from .errors import InputError
@@ -49,10 +50,11 @@ class Desk:
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.clock = limits, time.monotonic
-        self._numbers = itertools.count()
+        self._numbers, self._turns = itertools.count(), itertools.count()
         self._changed = threading.Condition()
         self._waiting: list[Ticket] = []
         self._running: Ticket | None = None
+        self._served: dict[str, int] = {}  # visitor -> when they had a turn last, counted in turns
 
     def take(self, visitor: str) -> Ticket:
         """A place at the end of the visitor's own row; raises InputError when there is none left."""
@@ -102,18 +104,20 @@ class Desk:
         return [*self._waiting, *([self._running] if self._running else [])]
 
     def _order(self) -> list[Ticket]:
-        """Every visitor's first job in order of arrival, then every visitor's second, and so on."""
-        rounds: dict[str, int] = {self._running.visitor: 1} if self._running else {}
-        keyed = []
+        """Every visitor's first job, those who were served longest ago first; then every visitor's second."""
+        rounds: Counter[str] = Counter()
+        keys: dict[int, tuple[int, int]] = {}
         for ticket in self._waiting:
-            turn = rounds.get(ticket.visitor, 0)
-            rounds[ticket.visitor] = turn + 1
-            keyed.append((turn, ticket.number, ticket))
-        return [ticket for _, _, ticket in sorted(keyed, key=lambda entry: entry[:2])]
+            keys[ticket.number] = rounds[ticket.visitor], self._served.get(ticket.visitor, -1)
+            rounds[ticket.visitor] += 1
+        return sorted(self._waiting, key=lambda ticket: (keys[ticket.number], ticket.number))
 
     def _serve(self) -> None:
         if self._running is None and self._waiting:
             self._running = self._order()[0]
             self._running.started = self.clock()
             self._waiting.remove(self._running)
+            self._served[self._running.visitor] = next(self._turns)
+        if self._running is None:
+            self._served.clear()  # nobody waits: nobody has to be remembered
         self._changed.notify_all()

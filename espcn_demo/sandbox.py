@@ -84,7 +84,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("ESPCN_DEBUG") else subprocess.DEVNULL,  # decoders print file names
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path)},
+            env=_environment(),
             start_new_session=True,
         )
         assert process.stdin is not None and process.stdout is not None
@@ -114,8 +114,9 @@ class Worker:
             self.start()
             finished = False
             try:
-                yield from self._converse((function, args, kwargs, timeout), timeout, cancelled)
-                finished = True
+                for message in self._converse((function, args, kwargs, timeout), timeout, cancelled):
+                    finished = isinstance(message, Done)
+                    yield message
             except InputError:
                 finished = True
                 raise
@@ -202,6 +203,15 @@ def run_isolated(
         raise InputError(CRASHED)
     finally:
         worker.kill()
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path)}
+    if environment.pop("SPACES_ZERO_GPU", None):
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # on ZeroGPU only decorated functions may see the GPU
+    for secret in [name for name in environment if "TOKEN" in name or "SECRET" in name or "PASSWORD" in name]:
+        del environment[secret]  # what handles strangers' files needs no credentials
+    return environment
 
 
 def _error(kind: str, value: object) -> InputError:

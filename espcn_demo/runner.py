@@ -1,0 +1,178 @@
+"""How the page runs a job: a place in the fair queue, room on the disk, then the worker process.
+
+    for message in runner.stream("video", visitor(request), upscale_video, path, out, cancelled=stop):
+        match message:
+            case Waiting(ahead=n): ...     n jobs are served before this one
+            case Note(text=text): ...      something the visitor should know
+            case Done(result=report): ...  the last message
+            case None: ...                 nothing new for a tenth of a second
+            case progress: ...             whatever the job gave to its `on_progress`
+
+Closing the iterator (the tab was closed) or setting `cancelled` (Stop was pressed) ends the job at any stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import zerogpu
+from .desk import Desk, Ticket
+from .errors import InputError
+from .health import State
+from .limits import Limits
+from .sandbox import DEFECT, Done, StoppedError, Worker
+from .storage import Storage
+
+LOOK = 0.25  # seconds between two looks at the queue
+_SALT = secrets.token_bytes(16)  # visitors are told apart, but cannot be recognised after a restart
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The job is in the queue; `ahead` jobs are served before it."""
+
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence for the visitor, for example why the GPU is not used."""
+
+    text: str
+
+
+class Runner:
+    """One server's jobs. `warm` loads the engine in the worker and returns its name."""
+
+    def __init__(self, limits: Limits, storage: Storage, *, warm: Callable[[], str] | None = None) -> None:
+        self.limits, self.storage = limits, storage
+        self.desk = Desk(limits)
+        self.state = State(self.desk, storage)
+        self.worker = Worker(memory=limits.memory)
+        self._warm = warm
+
+    def start(self) -> None:
+        """Start the worker and warm its engine in a thread; returns at once."""
+        threading.Thread(target=self._start, name="warm", daemon=True).start()
+
+    def _start(self) -> None:
+        self.worker.start()
+        if self._warm is None:
+            self.state.engine = "cold"
+            return
+        with self.desk.take("the server itself") as ticket:
+            ticket.wait(self.limits.job_seconds)
+            for message in self.worker.stream(self._warm, timeout=self.limits.job_seconds, cancelled=None):
+                if isinstance(message, Done):
+                    self.state.engine = str(message.result)
+
+    def stop(self) -> None:
+        """End the worker and remove the files."""
+        self.worker.kill()
+        self.storage.close()
+
+    def stream(
+        self,
+        kind: str,
+        visitor: str,
+        function: Callable[..., Any],
+        *args: object,
+        cancelled: threading.Event | None = None,
+        room: int = 0,
+        gpu_seconds: float | None = None,
+        **kwargs: object,
+    ) -> Iterator[Any]:
+        """Run `function(*args, **kwargs)`; see the module's docstring for what is yielded.
+
+        Args:
+            kind: one of `health.KINDS`, for the counters.
+            visitor: who asks; see `visitor`.
+            function: a function of a module; it may take `on_progress` and `cancelled`.
+            args: its arguments.
+            cancelled: set it to stop the job.
+            room: bytes that the results will probably take.
+            gpu_seconds: the estimated time on a GPU; used on ZeroGPU only.
+            kwargs: its keyword arguments.
+
+        Raises:
+            InputError: one sentence for the visitor.
+        """
+        outcome, failure, seconds = "stopped", None, 0.0
+        try:
+            self.storage.require(room)
+            self.storage.touch([*args, *kwargs.values()])
+            with self.desk.take(visitor) as ticket:
+                yield from self._wait(ticket, cancelled)
+                for message in self._run(function, args, kwargs, cancelled, gpu_seconds):
+                    if isinstance(message, Done):
+                        outcome, seconds = "done", message.seconds
+                        self._count_stages(message.result)
+                    yield message
+        except StoppedError:
+            raise
+        except InputError as error:
+            outcome, failure = ("failed" if str(error) == DEFECT else "refused"), type(error).__name__
+            raise
+        except Exception as error:
+            outcome, failure = "failed", type(error).__name__
+            raise
+        finally:
+            self.state.finished(kind, outcome, seconds=seconds, failure=failure)
+
+    def _wait(self, ticket: Ticket, cancelled: threading.Event | None) -> Iterator[Waiting]:
+        while not ticket.wait(LOOK):
+            if cancelled is not None and cancelled.is_set():
+                raise StoppedError
+            yield Waiting(ticket.ahead())
+        self.state.queued(ticket.waited)
+
+    def _run(
+        self,
+        function: Callable[..., Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, Any],
+        cancelled: threading.Event | None,
+        gpu_seconds: float | None,
+    ) -> Iterator[Any]:
+        self.storage.touch([*args, *kwargs.values()])
+        if zerogpu.active() and gpu_seconds is not None:
+            if zerogpu.fits(gpu_seconds):
+                try:
+                    yield from zerogpu.stream(gpu_seconds, function, args, kwargs)
+                    return
+                except zerogpu.QuotaError as error:
+                    yield Note(str(error))
+            else:
+                yield Note(zerogpu.TOO_LONG.format(gpu_seconds, zerogpu.LONGEST))
+        yield from self.worker.stream(function, *args, timeout=self.limits.job_seconds, cancelled=cancelled, **kwargs)
+
+    def _count_stages(self, result: object) -> None:
+        stages = getattr(result, "stages", None)
+        if isinstance(stages, dict):
+            self.state.stages({str(name): float(value) for name, value in stages.items() if _is_number(value)})
+
+
+def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with its attributes)
+    """Tells visitors apart without keeping who they are: a salted hash of the address, or of the browser session.
+
+    Behind the proxy of a Space (or any proxy, with ESPCN_PROXY=1) the address is the last one that the proxy added
+    to X-Forwarded-For; the earlier ones are the visitor's own words. A loopback address says nothing about who asks,
+    so there the browser session stands for the visitor.
+    """
+    host = getattr(getattr(request, "client", None), "host", None) or ""
+    if os.environ.get("SPACE_ID") or os.environ.get("ESPCN_PROXY"):
+        forwarded = str(request.headers.get("x-forwarded-for", "")) if request is not None else ""
+        host = forwarded.rsplit(",", 1)[-1].strip() or host
+    if host in ("", "127.0.0.1", "::1", "testclient"):
+        host = str(getattr(request, "session_hash", "") or "nobody")
+    return hashlib.sha256(_SALT + host.encode()).hexdigest()[:16]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

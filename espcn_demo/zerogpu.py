@@ -1,0 +1,119 @@
+"""ZeroGPU: CUDA exists only inside functions decorated with `spaces.GPU`, for as long as was asked for beforehand.
+
+Everywhere else nothing of this does anything: `active()` is False and no module is imported. `prepare()` comes
+before the first `import torch`, because `spaces` replaces parts of torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import InputError
+from .sandbox import DEFECT, Done
+
+LONGEST = 60.0  # seconds: half of what a visitor without an account has for a day
+MARGIN = 1.5  # asked for / estimated; a job that runs out of its time is lost
+START = 4.0  # seconds for moving the network to the GPU and compiling its kernels
+TOO_LONG = "This would take about {:.0f} s of GPU time and {:.0f} s are the most for one job; it runs on the CPU."
+NO_QUOTA = "Your GPU time for today is used up, so this runs on the CPU, which takes longer."
+
+
+class QuotaError(InputError):
+    """ZeroGPU gives this visitor no time; the CPU can still do the work."""
+
+
+def active() -> bool:
+    """Whether this process runs on ZeroGPU hardware."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def prepare() -> None:
+    """Import `spaces` before torch on ZeroGPU; does nothing elsewhere."""
+    if active():
+        import spaces  # noqa: F401 (imported for its effect on torch)
+
+
+def duration(seconds: float, *_: object) -> int:
+    """Whole seconds of GPU time to ask for when the clip's own estimate is `seconds`: the smallest honest number."""
+    return max(1, math.ceil(START + MARGIN * seconds))
+
+
+def fits(seconds: float) -> bool:
+    """Whether a job of this estimate is short enough for the GPU."""
+    return duration(seconds) <= LONGEST
+
+
+def stream(
+    seconds: float, function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> Iterator[Any]:
+    """Run a job on the GPU: yields its progress and `Done`, as `sandbox.Worker.stream`.
+
+    Raises:
+        QuotaError: the visitor has no GPU time left, or no GPU is free; run the job on the CPU.
+        InputError: what the job raised.
+    """
+    try:
+        for kind, value in _decorated()(seconds, function, args, kwargs):
+            if kind == "refused":
+                raise InputError(value)
+            yield value
+    except InputError:
+        raise
+    except Exception as error:
+        if "quota" in str(error).lower() or "no gpu" in str(error).lower():
+            raise QuotaError(NO_QUOTA) from error
+        raise InputError(DEFECT) from error
+
+
+@functools.cache
+def _decorated() -> Callable[..., Iterator[tuple[str, Any]]]:
+    import spaces
+
+    decorated: Callable[..., Iterator[tuple[str, Any]]] = spaces.GPU(duration=duration)(on_gpu)
+    return decorated
+
+
+def on_gpu(
+    seconds: float, function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """The job itself, in the process that has the GPU; its thread's progress becomes this generator's values."""
+    messages: queue.Queue[tuple[str, Any]] = queue.Queue()
+    cancelled = threading.Event()
+    parameters = inspect.signature(function).parameters
+    if "on_progress" in parameters:
+        kwargs = {**kwargs, "on_progress": lambda progress: messages.put(("progress", progress))}
+    if "cancelled" in parameters:
+        kwargs = {**kwargs, "cancelled": cancelled}
+    started = time.monotonic()
+
+    def work() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except InputError as error:
+            messages.put(("refused", str(error)))
+        except BaseException as error:
+            messages.put(("failed", error))
+        else:
+            messages.put(("done", Done(result, time.monotonic() - started)))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = messages.get()
+            if kind == "failed":
+                raise value
+            yield kind, value
+            if kind in ("done", "refused"):
+                return
+    finally:
+        cancelled.set()
+        thread.join()

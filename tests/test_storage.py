@@ -1,0 +1,104 @@
+"""The page's files: cleaned after a killed server, swept after the retention time, within the budget."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from espcn_demo import storage as module
+from espcn_demo.errors import InputError
+from espcn_demo.limits import Limits
+from espcn_demo.storage import Storage
+
+
+@pytest.fixture
+def storage(tmp_path):
+    storage = Storage(Limits(retention_seconds=100, disk=10_000, disk_reserve=1), tmp_path)
+    yield storage
+    storage.close()
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_old_files_go_and_new_ones_stay(storage):
+    own = storage.cache / "logo.png"
+    own.write_bytes(b"x")
+    storage.keep()
+    old, new = storage.job() / "old.png", storage.job() / "new.png"
+    for path in (old, new, storage.temporary / "half.bin"):
+        path.write_bytes(b"x")
+    for path in (own, old, old.parent, storage.temporary / "half.bin"):
+        age(path, 101)
+    assert storage.sweep() == 2
+    assert sorted(path.name for path in storage.folder.rglob("*") if path.is_file()) == ["logo.png", "new.png"]
+    assert storage.sweep() == 0
+    assert not (old.parent.exists() and _changed_long_ago(old.parent))
+    assert storage.temporary.is_dir()
+
+
+def _changed_long_ago(folder):
+    return folder.stat().st_mtime < time.time() - 100
+
+
+def test_an_input_in_use_is_kept_longer(storage):
+    path = storage.job() / "in.png"
+    path.write_bytes(b"x")
+    age(path, 101)
+    storage.touch([str(path), 3, "/etc/passwd", None])
+    assert storage.sweep() == 0
+
+
+def test_the_budget_refuses_politely(storage):
+    storage.require(9_999)
+    with pytest.raises(InputError, match="disk is full"):
+        storage.require(10_001)
+    (storage.job() / "result").write_bytes(bytes(10_001))
+    storage._size = (-module.MEASURED_FOR, 0)
+    with pytest.raises(InputError, match="try again in"):
+        storage.require()
+
+
+def test_close_leaves_nothing(tmp_path):
+    storage = Storage(Limits(), tmp_path)
+    (storage.job() / "x").write_bytes(b"x")
+    storage.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_server_is_cleaned_up_after_and_a_living_one_is_not(tmp_path, monkeypatch):
+    script = textwrap.dedent("""
+        import os, sys, time
+        from pathlib import Path
+        from espcn_demo.limits import Limits
+        from espcn_demo.storage import Storage
+        storage = Storage(Limits(), Path(sys.argv[1]))
+        (storage.job() / "result.png").write_bytes(b"x")
+        print(storage.folder, flush=True)
+        time.sleep(60)
+    """)
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    folders = [tmp_path / server.stdout.readline().strip() for server in servers]
+    servers[0].kill()
+    servers[0].wait()
+    monkeypatch.setattr(module.Storage, "watch", lambda self: None)
+    monkeypatch.setattr(module.tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", os.environ.get("TMPDIR", "/tmp"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    storage = module.start(Limits(), tmp_path)
+    try:
+        assert not folders[0].exists()
+        assert (folders[1]).is_dir()
+        assert os.environ["GRADIO_TEMP_DIR"] == str(storage.cache)
+    finally:
+        storage.close()
+        servers[1].kill()
+        for server in servers:
+            server.wait()
+            server.stdout.close()
