@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espcn_demo.dimensions import DIMENSIONS, Dimensions
 from espcn_demo.errors import WeightsError
 
 if TYPE_CHECKING:
-    from espcn_demo.model import ESPCN, Dimensions
+    from espcn_demo.model import ESPCN
 
 DEFAULT = "espcn_x2"
 VARIABLE = "ESPCN_WEIGHTS"
@@ -83,8 +84,6 @@ def _at(address: str, reason: str) -> Weights:
 
 def read(path: Path) -> Weights:
     """Check a weights file against the card beside it; raises WeightsError with the difference."""
-    from espcn_demo.model import DIMENSIONS, Dimensions
-
     if not path.is_file():
         raise WeightsError(f"weights file {path.name} does not exist: check the path.")
     card_path = path.with_suffix(".json")
@@ -125,8 +124,6 @@ def load_network(weights: Weights) -> ESPCN:
 def save(network: ESPCN, path: Path, card: Mapping[str, Any]) -> None:
     """Write `path` and the card beside it, each under a temporary name first; SHA-256 and dimensions are added."""
     from safetensors.torch import save as to_bytes
-
-    from espcn_demo.model import DIMENSIONS
 
     tensors = {name: tensor.detach().cpu().contiguous().float() for name, tensor in network.state_dict().items()}
     data = to_bytes(tensors)

@@ -32,7 +32,7 @@ def open_backend(name: str, weights: Weights, precision: str | None = None) -> U
     """Open one backend by name; raises EngineError with the reason when it cannot run here."""
     try:
         return import_module(_MODULES[name]).open_engine(weights, precision)  # type: ignore[no-any-return]
-    except EngineError:
+    except InputError:
         raise
     except Exception as error:
         # A driver or library may fail in any way at all; the reason is passed on, and another backend serves.

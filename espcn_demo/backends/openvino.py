@@ -10,13 +10,13 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import torch
 
+from espcn_demo.backends.graph import build_model, read_layers
 from espcn_demo.backends.machine import granted_cores, has_bfloat16
+from espcn_demo.dimensions import SCALE
 from espcn_demo.errors import EngineError
-from espcn_demo.model import SCALE, CodeValues
 from espcn_demo.upscaler import Codes, default_white
-from espcn_demo.weights import Weights, load_network
+from espcn_demo.weights import Weights
 
 _HINTS = {"float32": "f32", "bf16": "bf16"}
 _COMPILED_KEPT = 8  # shapes; a folder of pictures meets many
@@ -30,11 +30,11 @@ class OpenVINO:
     def __init__(self, weights: Weights, precision: str, reason: str) -> None:
         import openvino
 
-        self._openvino, self._core = openvino, openvino.Core()
+        self._core = openvino.Core()
         self.name, self.reason = f"openvino {precision}", reason
         self.refusals: tuple[str, ...] = ()
         self._precision = precision
-        self._network = load_network(weights)
+        self._layers = read_layers(weights.path)
         self._compiled: OrderedDict[tuple[int, int, str, int], Any] = OrderedDict()
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
@@ -58,10 +58,7 @@ class OpenVINO:
         return self._compiled[key]
 
     def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int) -> Any:  # noqa: ANN401
-        kind = torch.uint8 if dtype == np.uint8 else torch.uint16
-        example = torch.zeros((1, 1, height, width), dtype=kind)
-        graph = CodeValues(self._network, white=white, dtype=kind)
-        model = self._openvino.convert_model(graph, example_input=example, input=[1, 1, height, width])
+        model = build_model(self._layers, height=height, width=width, dtype=dtype, white=white)
         # 16-bit samples carry more than bf16 can: they are computed in float32.
         precision = self._precision if white <= 255 else "float32"
         settings = {
