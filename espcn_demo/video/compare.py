@@ -152,7 +152,7 @@ def _as(left: Playback, right: Playback, moment: float) -> Picture:
 
 
 def _label(text: str, side: int) -> Picture:
-    """White text on a half-transparent dark ground, (h, w, 4) uint8, in Pillow's own font; `side`: the picture's short one."""
+    """White text on half-transparent dark, (h, w, 4) uint8, in Pillow's own font; `side`: the picture's short one."""
     size = max(10, side // 22)
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)
