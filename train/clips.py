@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from espcn_demo.degrade import crop_even, resize, shrink, to_codes
+from espcn_demo.degrade import crop_even, shrink, to_codes
 from espcn_demo.errors import InputError
 from espcn_demo.metrics import psnr
 from train.codecs import Codes8, luma_plane, round_trip
+from train.data import as_plane
+from train.methods import Method, interpolation
+from train.results import table
 
 FRAMES, EVERY = 24, 4
 RATES = (18, 23, 30)
@@ -41,7 +44,7 @@ def read_luma(path: Path, frames: int = FRAMES) -> list[Codes8]:
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
-                planes.append(crop_even(luma_plane(frame), 4))
+                planes.append(np.asarray(crop_even(luma_plane(frame), 4), np.uint8))
                 if len(planes) == frames:
                     break
     except (av.error.FFmpegError, IndexError) as error:
@@ -51,7 +54,7 @@ def read_luma(path: Path, frames: int = FRAMES) -> list[Codes8]:
 
 def clip_pair(path: Path, high: Sequence[Codes8], crf: int, codec: str = "libx264") -> ClipPair:
     """Shrink and encode the frames of one clip."""
-    small = [to_codes(shrink(np.asarray(frame, np.float32) / 255)) for frame in high]
+    small = [np.asarray(to_codes(shrink(as_plane(frame))), np.uint8) for frame in high]
     low = round_trip(small, codec=codec, crf=crf)
     return ClipPair(path.name, crf, list(high[::EVERY]), low[::EVERY])
 
@@ -65,4 +68,37 @@ def score(pair: ClipPair, enlarge: Enlarge) -> float:
 
 def bicubic(low: Codes8) -> Codes8:
     """Pillow's bicubic enlargement by two of a luma plane (H, W) uint8."""
-    return to_codes(resize(low.astype(np.float32) / 255, 2 * low.shape[1], 2 * low.shape[0]))
+    return on_codes(interpolation("bicubic"))(low)
+
+
+def clip_report(paths: Sequence[Path], methods: dict[str, Method]) -> tuple[dict[str, object], str]:
+    """PSNR and gain over bicubic of each method on each clip at each rate, and a Markdown table of the gains."""
+    gains: dict[str, dict[str, dict[int, float]]] = {}
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for path in paths:
+        high = read_luma(path)
+        for crf in RATES:
+            pair = clip_pair(path, high, crf)
+            base = score(pair, bicubic)
+            scores.setdefault("bicubic", {}).setdefault(path.stem, {})[crf] = base
+            for name, method in methods.items():
+                value = score(pair, on_codes(method))
+                scores.setdefault(name, {}).setdefault(path.stem, {})[crf] = value
+                gains.setdefault(name, {}).setdefault(path.stem, {})[crf] = value - base
+    rows = []
+    for name, clips in gains.items():
+        for clip, by_rate in clips.items():
+            rows.append([name, clip, *(f"{scores[name][clip][c]:.2f} ({g:+.2f})" for c, g in by_rate.items())])
+        means = {crf: float(np.mean([clips[clip][crf] for clip in clips])) for crf in RATES}
+        rows.append([name, "**mean gain**", *(f"**{mean:+.2f}**" for mean in means.values())])
+    text = "## Compressed clips, 2x: PSNR in dB (gain over bicubic)\n\n"
+    return {"psnr": scores, "gain": gains}, text + table(["weights", "clip", *(f"crf {c}" for c in RATES)], rows)
+
+
+def on_codes(method: Method) -> Enlarge:
+    """A method on 8-bit codes instead of floats."""
+
+    def enlarge(low: Codes8) -> Codes8:
+        return np.asarray(to_codes(method(as_plane(low))), np.uint8)
+
+    return enlarge

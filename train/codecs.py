@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ NEUTRAL = 128  # chroma code value of grey
 def round_trip(
     frames: Sequence[Codes8], *, codec: str = "libx264", crf: float = 23, preset: str = "medium"
 ) -> list[Codes8]:
-    """Encode luma frames (H, W) uint8 with `codec` at a constant rate factor and decode them: the same number of frames.
+    """Encode luma frames (H, W) uint8 with `codec` at a constant rate factor and decode them: as many frames.
 
     Sides are even. The frames are limited-range Y with grey chroma, 25 frames a second.
     """
@@ -33,7 +34,7 @@ def encode_packets(frames: Sequence[Codes8], *, codec: str, crf: float, preset: 
     """The encoded packets of luma frames (H, W) uint8, in decoding order; headers are in the stream."""
     import av
 
-    context = av.CodecContext.create(codec, "w")
+    context: Any = av.CodecContext.create(codec, "w")  # a video context, which PyAV's types do not tell
     context.height, context.width = frames[0].shape
     context.pix_fmt = "yuv420p"
     context.time_base = Fraction(1, 25)
@@ -52,17 +53,17 @@ def decode_packets(packets: Sequence[bytes], codec: str) -> list[Codes8]:
     """The luma planes of packets from `encode_packets`, in display order."""
     import av
 
-    context = av.CodecContext.create(DECODERS[codec], "r")
+    context: Any = av.CodecContext.create(DECODERS[codec], "r")
     context.thread_count = 1
     planes = [luma_plane(frame) for data in packets for frame in context.decode(av.Packet(data))]
     return planes + [luma_plane(frame) for frame in context.decode(None)]
 
 
-def luma_plane(frame: object) -> Codes8:
+def luma_plane(frame: Any) -> Codes8:  # noqa: ANN401 (av is a late import)
     """The Y plane of a decoded 8-bit planar frame: (H, W) uint8, code values as stored."""
-    plane = frame.planes[0]  # type: ignore[attr-defined]  # av.VideoFrame; av must stay a late import
+    plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: frame.height, : frame.width].copy()  # type: ignore[attr-defined]
+    return np.array(rows[: frame.height, : frame.width])
 
 
 def jpeg_round_trip(luma: Codes8, quality: int) -> Codes8:
@@ -72,7 +73,7 @@ def jpeg_round_trip(luma: Codes8, quality: int) -> Codes8:
     return np.asarray(Image.open(buffer))
 
 
-def _grey_frame(luma: Codes8) -> object:
+def _grey_frame(luma: Codes8) -> Any:  # noqa: ANN401 (av is a late import)
     import av
 
     height, width = luma.shape

@@ -12,6 +12,7 @@ import numpy as np
 
 from espcn_demo.degrade import shrink, to_codes
 from train.codecs import Codes8, jpeg_round_trip, round_trip
+from train.data import as_plane
 from train.footage import Plane, Random, draw_look, film, move
 
 FRAMES = 12
@@ -51,11 +52,11 @@ def encoded_pairs(
     encoding, look = draw_encoding(rng, *crf), draw_look(rng)
     count = keep if encoding.codec == "jpeg" and encoding.master is None else FRAMES
     views = film(move(still, (2 * low_size[0], 2 * low_size[1]), count, rng), look, rng)
-    high = [to_codes(view) for view in views]
+    high = [_codes(view) for view in views]
     if encoding.master is not None:
         high = round_trip(high, crf=encoding.master, preset="veryfast")
-    clean = high if encoding.codec != "none" else [to_codes(view) for view in views]
-    small = [to_codes(shrink(np.asarray(frame, np.float32) / 255)) for frame in high]
+    clean = high if encoding.codec != "none" else [_codes(view) for view in views]
+    small = [_codes(shrink(as_plane(frame))) for frame in high]
     low = compress(small, encoding)
     chosen = np.sort(rng.permutation(min(LAST_KEPT + 1, len(low)))[:keep])
     return [(clean[n], low[n]) for n in chosen]
@@ -72,3 +73,7 @@ def compress(frames: list[Codes8], encoding: Encoding) -> list[Codes8]:
     if encoding.codec == "libvpx-vp9":
         crf = min(1.6 * crf - 2, 60)
     return round_trip(frames, codec=encoding.codec, crf=crf, preset=encoding.preset)
+
+
+def _codes(plane: Plane) -> Codes8:
+    return np.asarray(to_codes(plane), np.uint8)

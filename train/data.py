@@ -110,6 +110,11 @@ class PatchSampler:
         return low, high
 
 
+def as_plane(codes: NDArray[np.unsignedinteger], white: int = 255) -> NDArray[np.float32]:
+    """Code values to float32 in [0, 1]."""
+    return np.asarray(np.asarray(codes, np.float32) / np.float32(white), np.float32)
+
+
 def fingerprint(paths: Sequence[Path]) -> str:
     """SHA-256 over the names and sizes of the data files, in order."""
     digest = hashlib.sha256()

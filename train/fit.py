@@ -183,16 +183,12 @@ def _material(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Unit], lis
     pictures, held_paths, videos = split(args.data)
     if args.validation:
         held_paths = [path for group in split([args.validation])[:2] for path in group]
-    made = {
-        "compressed": lambda paths: encoded_units(paths, variants=args.variants, crf=tuple(args.crf), cache=args.cache),
-        "second": lambda paths: chain_units(paths, args.first),
-    }.get(args.degradation, lambda paths: picture_units(paths, args.degradation))
-    units, damaged = made(pictures)
+    units, damaged = _units(pictures, args)
     if videos and args.degradation in ("compressed", "second"):
         raise InputError(f"--degradation {args.degradation} is made from pictures: give --data pictures only.")
     sections, damaged_videos = section_units(videos, args.degradation)
     units += sections
-    held_units = made(held_paths[:VALIDATION])[0]
+    held_units = _units(held_paths[:VALIDATION], args)[0]
     if not held_units and len(units) >= 25:
         held_units, units = units[::25][:VALIDATION], [u for n, u in enumerate(units) if n % 25 or n >= 25 * VALIDATION]
     for sentence in damaged + damaged_videos:
@@ -211,6 +207,15 @@ def _material(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Unit], lis
     return units, held, about
 
 
+def _units(paths: list[Path], args: argparse.Namespace) -> tuple[list[Unit], list[str]]:
+    if args.degradation == "compressed":
+        weakest, strongest = args.crf
+        return encoded_units(paths, variants=args.variants, crf=(weakest, strongest), cache=args.cache)
+    if args.degradation == "second":
+        return chain_units(paths, args.first)
+    return picture_units(paths, args.degradation)
+
+
 def _finish(trainer: Trainer, args: argparse.Namespace, folder: Path, about: dict[str, Any]) -> None:
     network, state = trainer.state.ema.cpu().float().eval().requires_grad_(False), trainer.state
     card = {**about, "steps": state.step, "seconds": round(state.seconds), "versions": versions()}
@@ -219,7 +224,7 @@ def _finish(trainer: Trainer, args: argparse.Namespace, folder: Path, about: dic
     if args.benchmark:
         from train.evaluate import card_scores
 
-        card["scores"] = card_scores(network, args.benchmark, fourfold=args.first)
+        card["scores"] = card_scores(network, args.benchmark, first=args.first)
     try:
         save(network, args.out, card)
         write_curves(state.history, folder)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from espcn_demo.degrade import to_codes
 from espcn_demo.metrics import studio_luma
-from train.data import DAMAGED, PICTURES, VIDEOS, WHITE, Pair, list_files, load_pair
+from train.data import DAMAGED, PICTURES, VIDEOS, WHITE, Pair, as_plane, list_files, load_pair
 from train.start import start_network
 
 HELD_OUT = ("kodak", "val", "validation")  # folders of these names are never trained on
@@ -29,8 +29,10 @@ HELD_OUT = ("kodak", "val", "validation")  # folders of these names are never tr
 class Unit(Protocol):
     """A piece of the data."""
 
-    path: Path
-    bytes: int
+    @property
+    def path(self) -> Path: ...  # noqa: D102 (the file it comes from)
+    @property
+    def bytes(self) -> int: ...  # noqa: D102 (in memory)
 
     def load(self, seed: int) -> list[Pair]:
         """The pairs; `seed` chooses frames of a video. Raises one of DAMAGED when the file cannot be used."""
@@ -76,7 +78,7 @@ class EncodedUnit:
     def _encode(self) -> list[Pair]:
         from train.compressed import encoded_pairs
 
-        still = np.asarray(load_pair(self.path).high, np.float32) / 65535
+        still = as_plane(load_pair(self.path).high, WHITE)
         rng = np.random.default_rng((zlib.crc32(self.path.name.encode()), self.variant))
         size = tuple(min(most, side // 16 * 8) for most, side in zip((128, 160), still.shape, strict=True))
         if min(size) < 48:

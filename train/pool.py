@@ -27,7 +27,7 @@ class Pool:
     """Batches of patches from `units` in at most about `memory` bytes.
 
     Units that cannot be read or are smaller than a patch are named in a warning, skipped and counted in `skipped`.
-    Data over `memory` goes by shards of a quarter of it, each used for `shard_steps` steps; two are in memory at a time.
+    Data over `memory` goes by shards of a quarter of it, each used for `shard_steps` steps; two are held at a time.
     """
 
     def __init__(

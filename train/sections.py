@@ -16,7 +16,7 @@ from espcn_demo.degrade import crop_even, shrink, to_codes
 from espcn_demo.errors import InputError
 from espcn_demo.metrics import studio_luma
 from train.codecs import Codes8, luma_plane
-from train.data import Pair
+from train.data import Pair, as_plane
 from train.material import Unit
 
 KEPT = 12  # frames of a section: neighbouring frames teach the same
@@ -99,5 +99,5 @@ def _luma(frame: Any) -> Codes8:  # noqa: ANN401
 
 
 def _pair(high: Codes8, degradation: str) -> Pair:
-    high = crop_even(high)
-    return Pair(high, to_codes(shrink(high.astype(np.float32) / 255, 2, degradation)))
+    high = np.asarray(crop_even(high), np.uint8)
+    return Pair(high, np.asarray(to_codes(shrink(as_plane(high), 2, degradation)), np.uint8))

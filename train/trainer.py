@@ -19,7 +19,7 @@ from espcn_demo.degrade import to_codes
 from espcn_demo.errors import InputError
 from espcn_demo.metrics import psnr
 from espcn_demo.model import ESPCN
-from train.data import Pair
+from train.data import Pair, as_plane
 from train.pool import Pool
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -117,9 +117,9 @@ def validate(network: nn.Module, pairs: Sequence[Pair]) -> float:
     device = next(network.parameters()).device
     with torch.no_grad():
         for pair in pairs:
-            low = torch.from_numpy(pair.low.astype(np.float32) / pair.white)[None, None].to(device)
+            low = torch.from_numpy(as_plane(pair.low, pair.white))[None, None].to(device)
             result = network(low)[0, 0].cpu().numpy()
-            scores.append(psnr(to_codes(pair.high / pair.white), to_codes(result), peak=255, border=2))
+            scores.append(psnr(to_codes(as_plane(pair.high, pair.white)), to_codes(result), peak=255, border=2))
     return float(np.mean(scores)) if scores else float("nan")
 
 
@@ -152,7 +152,7 @@ class Trainer:
             raise InputError(f"--batch {recipe.batch} does not divide by {self.world} processes: choose a multiple.")
         torch.manual_seed(recipe.seed)
         network = network or ESPCN()
-        network = network.to(self.device, memory_format=torch.channels_last)
+        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from the stubs
         optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)
         scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self.state = State(network, copy.deepcopy(network), optimizer, scaler)
@@ -208,7 +208,8 @@ class Trainer:
                 loss = loss.detach()
                 distributed.all_reduce(loss)
                 loss = loss / self.world
-        return loss.detach()
+        mean: Tensor = loss.detach()
+        return mean
 
 
 def train(
