@@ -173,6 +173,7 @@ def _write(
     """Compose and encode; whether there is sound, and the size of the result."""
     from moviepy import CompositeVideoClip, ImageClip, VideoClip
 
+    length = (max(1, round(length * rate)) + 0.01) / rate  # moviepy rounds the number of frames down
     base = VideoClip(pair, duration=length)
     width, height = base.size
     margin = max(4, height // 40)
@@ -183,7 +184,7 @@ def _write(
             label = ImageClip(_label(text, min(width, height)), duration=length)
             x = width - label.w - margin if to_the_right else x
             layers.append(label.with_position((x, y)))
-    clip = CompositeVideoClip(layers, use_bgclip=True).with_duration(length)
+    clip = CompositeVideoClip(layers, use_bgclip=True).with_duration(length) if len(layers) > 1 else base
     if path.suffix == ".gif":
         clip.write_gif(str(path), fps=rate, logger=None)
         return False, (width, height)
