@@ -1,0 +1,44 @@
+"""Run the commands that README.md names above its tables and write their output below them.
+
+    python tests/readme_numbers.py             # every table
+    python tests/readme_numbers.py bench       # only those whose command holds this word
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"(<!-- numbers: (?P<command>.+?) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def output(command: str) -> str:
+    """What `command` prints; `python` and `espcn` are those of this environment."""
+    words = shlex.split(command)
+    programs = {"python": [sys.executable], "espcn": [sys.executable, "-m", "espcn_demo"]}
+    done = subprocess.run(
+        programs[words[0]] + words[1:], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=3600
+    )
+    return done.stdout.strip()
+
+
+def main(wanted: list[str]) -> int:
+    readme = ROOT / "README.md"
+
+    def fill(match: re.Match[str]) -> str:
+        command = match["command"]
+        if wanted and not any(word in command for word in wanted):
+            return match[0]
+        print(command, file=sys.stderr)
+        return f"{match[1]}\n`{command}`\n\n{output(command)}\n\n{match[4]}"
+
+    readme.write_text(BLOCK.sub(fill, readme.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
