@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv as tables
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import EngineError, InputError
 from ..limits import Limits
-from .luma import Luma, read_luma
+from .luma import read_luma
+from .matching import Matching
 from .quality import frame_psnr, frame_ssim
 from .vmaf import Vmaf
 
@@ -144,38 +144,6 @@ def _compare(reference: Path, result: Path, *, vmaf: bool, limits: Limits | None
         if judge is not None:
             scores = _with_vmaf(scores, judge, notes)
     return _summary(reference, result, size, scores, errors, matched, notes)
-
-
-class Matching:
-    """Iterates over (time, reference, result): frames whose times since their first frame agree within half a frame.
-
-    Planes are 8-bit code values as float32; `missing` and `extra` count frames left over on either side.
-    """
-
-    def __init__(self, reference: Iterator[Luma], result: Iterator[Luma]) -> None:
-        self._reference, self._result = reference, result
-        self.missing = self.extra = 0
-
-    def __iter__(self) -> Iterator[tuple[float, Plane, Plane]]:
-        """The pairs in order."""
-        a, b = next(self._reference, None), next(self._result, None)
-        first = (a.time if a else 0.0, b.time if b else 0.0)
-        step = 0.0
-        while a is not None and b is not None:
-            gap = (a.time - first[0]) - (b.time - first[1])
-            if abs(gap) <= max(step / 2, 0.002):
-                yield a.time - first[0], a.eight_bits(), b.eight_bits()
-                later, b = next(self._reference, None), next(self._result, None)
-                step = later.time - a.time if later else step
-                a = later
-            elif gap < 0:
-                self.missing += 1
-                a = next(self._reference, None)
-            else:
-                self.extra += 1
-                b = next(self._result, None)
-        self.missing += (a is not None) + sum(1 for _ in self._reference)
-        self.extra += (b is not None) + sum(1 for _ in self._result)
 
 
 def _score(a: Plane, b: Plane) -> tuple[float, float, float]:

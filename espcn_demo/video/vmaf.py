@@ -34,11 +34,12 @@ class Vmaf:
     def __init__(self, width: int, height: int) -> None:
         if min(width, height) < SMALLEST:
             raise EngineError(f"VMAF needs frames of at least {SMALLEST} pixels a side.")
+        ffmpeg = executable()
         self._width, self._height = width // 2 * 2, height // 2 * 2
         self._folder = tempfile.TemporaryDirectory(prefix="espcn-vmaf-")
         self._errors = (Path(self._folder.name) / "errors").open("wb")
         self._process = subprocess.Popen(
-            self._command(executable()),
+            self._command(ffmpeg),
             cwd=self._folder.name,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
