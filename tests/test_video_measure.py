@@ -87,13 +87,13 @@ def test_scores_equal_those_of_ffmpeg(tmp_path, planes):
 def test_frames_are_matched_by_their_times(tmp_path, planes):
     reference, result = planes
     dark = np.full_like(reference, 20)
-    a = write_planes(tmp_path / "a.mkv", [reference, dark, result, reference], times=[0, 40, 100, 200])
+    a = write_planes(tmp_path / "a.mkv", [reference, dark, result, reference], times=[0, 40, 120, 200])
     # The result starts later, lacks the dark frame and has one in between.
-    b = write_planes(tmp_path / "b.mkv", [reference, result, dark, reference], times=[5000, 5100, 5150, 5200])
+    b = write_planes(tmp_path / "b.mkv", [reference, result, dark, reference], times=[5000, 5120, 5160, 5200])
     found = measure(a, b, vmaf=False)
     assert (found.frames, found.missing, found.extra) == (3, 1, 1)
     assert found.psnr_worst == 100.0 and "no partner" in found.text()
-    assert [one.time for one in found.per_frame] == pytest.approx([0, 0.1, 0.2])
+    assert [one.time for one in found.per_frame] == pytest.approx([0, 0.12, 0.2])
 
 
 def test_leftover_frames_are_counted():
