@@ -1,0 +1,249 @@
+"""Encoders: which one, with which options; the same frames always give the same bytes.
+
+Thread counts are fixed, not taken from the machine, because x264 and libvpx write other bytes for other counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .frames import Layout, Tags
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.sidedata.sidedata import SideData
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
+
+SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
+HARDWARE = {"h264": "h264_nvenc", "hevc": "hevc_nvenc", "av1": "av1_nvenc"}
+PRESETS = {"libx264": "superfast", "libx265": "superfast", "libsvtav1": "10", "libvpx-vp9": "6"}
+DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
+    "libx264": {"420": (8, 10), "422": (8, 10), "444": (8, 10)},
+    "libx265": {"420": (8, 10, 12), "422": (8, 10, 12), "444": (8, 10, 12)},
+    "libsvtav1": {"420": (8, 10)},
+    "libvpx-vp9": {"420": (8,), "422": (8,), "444": (8,)},
+    "h264_nvenc": {"420": (8,)},
+    "hevc_nvenc": {"420": (8, 10)},
+    "av1_nvenc": {"420": (8, 10)},
+    "ffv1": {"420": (8, 10, 12), "422": (8, 10, 12), "444": (8, 10, 12)},
+}
+_X265_SMALLEST = 16  # pixels a side
+_LARGE = 2_200_000  # pixels of an enlarged frame; more get more encoder threads
+
+
+@dataclass(frozen=True)
+class Light:
+    """HDR static metadata in the units of SMPTE ST 2086 and CTA-861.3.
+
+    display  G, B, R, white point as x, y in 0.00002 and then highest, lowest luminance in 0.0001 cd/m2
+    level    MaxCLL and MaxFALL, cd/m2
+    """
+
+    display: tuple[int, ...] = ()
+    level: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Everything that an encoder must know; equal values give equal streams.
+
+    width, height  of the enlarged frame, pixels
+    time_base      seconds in a tick of the frames' times
+    aspect         sample aspect ratio, None when unknown
+    """
+
+    encoder: str
+    reason: str
+    settings: Settings
+    layout: Layout
+    tags: Tags
+    light: Light
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    aspect: Fraction | None
+
+
+def choose_encoder(settings: Settings, *, bits: int, alpha: bool) -> tuple[str, str, list[str]]:
+    """The encoder's name, why, and notes when it is not the codec that was asked for.
+
+    bits, alpha  of the source: a WebM that must hold more than 8 bits becomes AV1, one with transparency VP9
+    """
+    if settings.container == "gif":
+        return "ffv1", "kept without loss until the GIF is written", []
+    codec, notes = settings.codec, []
+    if settings.container == "webm" and codec not in ("av1", "vp9"):
+        codec = "av1" if bits > 8 else "vp9"
+        notes.append(f"WebM holds no {settings.codec}: {codec} instead")
+    if alpha and codec == "av1" and settings.container in ("webm", "matroska"):
+        notes.append("AV1 holds no transparency; vp9 does")
+    name = HARDWARE.get(codec)
+    if name is not None and bits <= max(DEPTHS[name]["420"]) and os.path.exists("/dev/nvidiactl"):
+        refusal = _refusal(name, bits)
+        if refusal is None:
+            return name, f"{name} opens on this GPU", notes
+        log.info("%s does not open (%s); %s instead", name, refusal, SOFTWARE[codec])
+        return SOFTWARE[codec], f"{name} does not open here ({refusal})", notes
+    return SOFTWARE[codec], "software: no NVIDIA encoder here" if name else "software", notes
+
+
+def add_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
+    """Add the video stream to a container that is being written; its encoder opens with the first frame.
+
+    Raises:
+        InputError: the encoder does not take this size or option.
+    """
+    from av.error import FFmpegError
+
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes its banner to stderr otherwise
+    stream: VideoStream = container.add_stream(encoding.encoder, rate=encoding.rate)  # type: ignore[call-overload]
+    stream.time_base = encoding.time_base
+    context = stream.codec_context
+    _configure(context, encoding)
+    try:
+        context.open()
+    except FFmpegError as error:
+        raise InputError(_advice(encoding)) from error
+    finally:
+        restore_scheduling()
+    if encoding.encoder in ("libx265", "hevc_nvenc") and container.format.name in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players know no other
+    return stream
+
+
+def restore_scheduling() -> None:
+    """Give every thread of this process ordinary scheduling again.
+
+    SVT-AV1 makes its threads real-time when it runs as root, and the thread that opened it with them: they would
+    starve everything else on a small machine.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return
+    for thread in Path("/proc/self/task").glob("[0-9]*"):
+        try:
+            if os.sched_getscheduler(int(thread.name)) in (os.SCHED_FIFO, os.SCHED_RR):
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+        except OSError as error:  # the thread has ended, or it is not ours to change
+            log.debug("scheduling of thread %s stays: %s", thread.name, error)
+
+
+def read_light(frames: Iterable[VideoFrame]) -> Light:
+    """The HDR metadata of the first frame that has any (AVMasteringDisplayMetadata, AVContentLightMetadata)."""
+    light = Light()
+    for frame in frames:
+        for data in iter(frame.side_data):  # type: ignore[call-overload]  # PyAV types it as a mapping
+            if data.type.name == "MASTERING_DISPLAY_METADATA":
+                light = replace(light, display=_display(data))
+            elif data.type.name == "CONTENT_LIGHT_LEVEL":
+                light = replace(light, level=struct.unpack("=II", bytes(data)[:8]))
+    return light
+
+
+def _display(data: SideData) -> tuple[int, ...]:
+    numbers = struct.unpack("=20i2i", bytes(data)[:88])
+    values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
+    if not (numbers[20] and numbers[21]):
+        return ()
+    red, green, blue, white, (low, high) = (values[i : i + 2] for i in (0, 2, 4, 6, 8))
+    points = [round(value * 50_000) for value in (*green, *blue, *red, *white)]
+    return (*points, round(high * 10_000), round(low * 10_000))
+
+
+def _configure(context: VideoCodecContext, encoding: Encoding) -> None:
+    context.width, context.height = encoding.width, encoding.height
+    context.pix_fmt = encoding.layout.result
+    context.time_base, context.framerate = encoding.time_base, encoding.rate
+    if encoding.aspect is not None:
+        context.sample_aspect_ratio = encoding.aspect
+    tags = encoding.tags
+    context.color_range, context.colorspace = tags.range, tags.matrix
+    context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    options = _options(encoding)
+    if tags.chroma:
+        options["chroma_sample_location"] = tags.chroma
+    context.options = options
+
+
+def _options(encoding: Encoding) -> dict[str, str]:
+    name, settings = encoding.encoder, encoding.settings
+    preset = settings.preset or PRESETS.get(name, "p4")
+    crf = str(settings.crf)
+    threads = "8" if encoding.width * encoding.height > _LARGE else "4"
+    if name == "libx264":
+        params = _x26x(encoding.light, "mastering-display", "cll")
+        return {"preset": preset, "crf": crf, "threads": threads, "forced-idr": "1"} | _joined("x264-params", params)
+    if name == "libx265":
+        params = ["log-level=error", "frame-threads=2", *_x26x(encoding.light, "master-display", "max-cll")]
+        return {"preset": preset, "crf": crf} | _joined("x265-params", params)
+    if name == "libsvtav1":
+        return {"preset": preset, "crf": crf} | _joined("svtav1-params", _svt(encoding.light))
+    if name == "libvpx-vp9":
+        options = {"deadline": "good", "cpu-used": preset, "crf": crf, "b": "0", "row-mt": "1", "threads": threads}
+        return options | ({"auto-alt-ref": "0"} if encoding.layout.alpha else {})
+    if name == "ffv1":
+        return {"level": "3", "slices": "4", "threads": "4"}
+    return {"preset": settings.preset or "p4", "rc": "vbr", "cq": crf, "b": "0"}
+
+
+def _x26x(light: Light, display: str, level: str) -> list[str]:
+    parts = []
+    if light.display:
+        gx, gy, bx, by, rx, ry, wx, wy, high, low = light.display
+        parts.append(f"{display}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})")
+    if light.level:
+        parts.append(f"{level}={light.level[0]},{light.level[1]}")
+    return parts
+
+
+def _svt(light: Light) -> list[str]:
+    parts = []
+    if light.display:
+        gx, gy, bx, by, rx, ry, wx, wy = (f"{value / 50_000:.5f}" for value in light.display[:8])
+        high, low = (f"{value / 10_000:.4f}" for value in light.display[8:])
+        parts.append(f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})")
+    if light.level:
+        parts.append(f"content-light={light.level[0]},{light.level[1]}")
+    return parts
+
+
+def _joined(option: str, params: list[str]) -> dict[str, str]:
+    return {option: ":".join(params)} if params else {}
+
+
+def _refusal(name: str, bits: int) -> str | None:
+    """Why a hardware encoder does not open, or None when it does."""
+    import av
+    from av.error import FFmpegError
+
+    context: Any = av.CodecContext.create(name, "w")
+    context.width, context.height, context.pix_fmt = 640, 480, "yuv420p" if bits == 8 else "p010le"
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    try:
+        context.open()
+    except FFmpegError as error:
+        return str(error.strerror or error)
+    return None
+
+
+def _advice(encoding: Encoding) -> str:
+    if encoding.encoder == "libx265" and min(encoding.width, encoding.height) < _X265_SMALLEST:
+        return f"hevc takes no frame of {encoding.width}x{encoding.height} pixels: use codec h264."
+    given = f" with preset {encoding.settings.preset!r}" if encoding.settings.preset else ""
+    return (
+        f"{encoding.encoder} does not open for {encoding.width}x{encoding.height} {encoding.layout.result}{given}: "
+        "use another codec or preset."
+    )

@@ -1,0 +1,127 @@
+"""Joining segments and everything beside the picture into the result."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .encode import Encoding
+from .segments import Segment, packets
+from .side import SideStreams, Window, copy_metadata, describe_video
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+# Names that MP4's own metadata boxes know; others need the key-value boxes, which fewer players read.
+_MP4_KEYS = {
+    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping"),
+    *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "compilation"),
+    *("creation_time", "language", "handler_name", "encoder", "location", "location-eng", "make", "model", "timecode"),
+    *("performer", "rating", "media_type", "hd_video", "gapless_playback", "season_number", "episode_sort"),
+}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What went into the result beside the picture."""
+
+    audio: str
+    notes: tuple[str, ...]
+
+
+def join(
+    folder: Path,
+    segments: list[Segment],
+    source: InputContainer,
+    chosen: VideoStream,
+    encoding: Encoding,
+    out: Path,
+    window: Window,
+) -> Joined:
+    """Write the segments in `folder` and the other streams of `source` to `out`, ordered by time.
+
+    `source` must be freshly opened: it is read from its beginning.
+    """
+    import av
+
+    side = SideStreams()
+    options = _options(encoding, source)
+    with (
+        av.open(str(folder / segments[0].file)) as first,
+        av.open(str(out), "w", format=encoding.settings.container, container_options=options) as container,
+    ):
+        video = _add_video(container, first.streams.video[0], encoding)
+        describe_video(chosen, video)
+        end = (segments[-1].last + segments[-1].hold) * encoding.time_base
+        side.add(source, chosen, container, window)
+        copy_metadata(source, container, window, times_end=end)
+        container.start_encoding()
+        pictures = _ours(packets(folder, segments, encoding.time_base), video)
+        for packet in heapq.merge(pictures, _others(source, side, window), key=_time):
+            container.mux_one(packet)
+    return Joined(side.audio, tuple(side.notes))
+
+
+def _add_video(container: OutputContainer, template: VideoStream, encoding: Encoding) -> Stream:
+    video = container.add_stream_from_template(template, opaque=True)
+    video.time_base = encoding.time_base
+    context = video.codec_context
+    context.framerate = encoding.rate
+    if encoding.aspect is not None:
+        context.sample_aspect_ratio = encoding.aspect
+    if encoding.encoder in ("libx265", "hevc_nvenc") and container.format.name in ("mp4", "mov"):
+        context.codec_tag = "hvc1"
+    if encoding.layout.alpha:
+        video.metadata["alpha_mode"] = "1"
+    return video
+
+
+def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
+    """Muxer options: MP4's index in front, so that a browser can play at once, and exact edit lists."""
+    if encoding.settings.container not in ("mp4", "mov"):
+        return {}
+    flags = "+faststart"
+    if any(key.lower() not in _MP4_KEYS for key in _free_keys(source)):
+        flags += "+use_metadata_tags"
+    options = {"movflags": flags}
+    if encoding.time_base.denominator <= 1_000_000:
+        options["movie_timescale"] = str(encoding.time_base.denominator)
+    return options
+
+
+def _free_keys(source: InputContainer) -> list[str]:
+    brands = ("major_brand", "minor_version", "compatible_brands")
+    return [key for key in source.metadata if key.lower() not in brands]
+
+
+def _ours(pictures: Iterator[Packet[Any]], video: Stream) -> Iterator[Packet[Any]]:
+    for packet in pictures:
+        packet.stream = video
+        yield packet
+
+
+def _others(source: InputContainer, side: SideStreams, window: Window) -> Iterator[Packet[Any]]:
+    """The other streams' packets in the order of the source; where it is damaged they end."""
+    from av.error import FFmpegError
+
+    if side.routes:
+        try:
+            for packet in source.demux([source.streams[index] for index in side.routes]):
+                if packet.size and window.holds(packet):
+                    yield from side.routes[packet.stream.index].convert(packet)
+        except FFmpegError as error:
+            side.notes.append(f"the other streams could be read only in part ({error.strerror})")
+    for route in side.routes.values():
+        yield from route.finish()
+
+
+def _time(packet: Packet[Any]) -> Fraction:
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    return Fraction(0) if stamp is None else stamp * packet.time_base

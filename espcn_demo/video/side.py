@@ -1,0 +1,312 @@
+"""Everything in a clip beside the picture: sound, subtitles, chapters, attachments, data and metadata.
+
+Streams are copied packet by packet where the target holds their codec, else converted, else left out with a note that
+says why: nothing disappears in silence.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+# Sound that players of the container expect; Matroska takes whatever FFmpeg's muxer takes.
+_PCM = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_u8", "pcm_s8"}
+SOUND = {
+    "mp4": {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dts"},
+    "mov": {"aac", "mp3", "mp2", "ac3", "eac3", "alac"} | _PCM,
+    "webm": {"opus", "vorbis"},
+    "gif": set[str](),
+}
+SOUND_ENCODER = {"mp4": "aac", "mov": "aac", "webm": "libopus", "matroska": "aac"}
+TEXT = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
+SUBTITLES = {
+    "mp4": {"mov_text", "dvd_subtitle"},
+    "mov": {"mov_text"},
+    "webm": {"webvtt"},
+    "matroska": {"subrip", "srt", "ass", "ssa", "webvtt", "text", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"},
+    "gif": set[str](),
+}
+TEXT_ENCODER = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
+NAMES = {"mp4": "MP4", "mov": "MOV", "webm": "WebM", "matroska": "Matroska", "gif": "GIF"}
+_OWN_KEYS = re.compile(
+    r"(?i)^(encoder|duration|major_brand|minor_version|compatible_brands|alpha_mode|rotate|bps|number_of_.*|_statistics.*"
+    r"|vendor_id|source_id)(-\w+)?$"
+)
+_TAG = re.compile(r"<[^>]{0,80}>|\{\\[^}]*\}")
+_ASS_HEADER = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
+    b"SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, "
+    b"BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\nStyle: Default,Arial,16,&Hffffff,"
+    b"&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\n\n[Events]\nFormat: Layer, Start, End, Style, Name, "
+    b"MarginL, MarginR, MarginV, Effect, Text\n"
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of the source that is kept, in seconds of its own clock; times become earlier by `shift`."""
+
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+    def holds(self, packet: Packet[Any]) -> bool:
+        """Whether a packet belongs to the part."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or packet.time_base is None:
+            return self.begin is None
+        time = stamp * packet.time_base
+        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
+
+    def move(self, packet: Packet[Any]) -> None:
+        """Shift a packet's times."""
+        if self.shift and packet.time_base:
+            ticks = round(self.shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+            packet.dts = None if packet.dts is None else packet.dts - ticks
+
+
+class Route(Protocol):
+    """The way of one stream into the result."""
+
+    def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        """Packets for the result."""
+
+    def finish(self) -> Iterator[Packet[Any]]:
+        """What is left at the end."""
+
+
+@dataclass
+class Copy:
+    """Packets as they are."""
+
+    target: Stream
+    window: Window
+
+    def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        """The same packet, for the other stream."""
+        if packet.dts is None and packet.pts is None:
+            return
+        self.window.move(packet)
+        packet.stream = self.target
+        yield packet
+
+    def finish(self) -> Iterator[Packet[Any]]:
+        """Nothing."""
+        return iter(())
+
+
+class Sound:
+    """Sound that the target cannot hold, decoded and encoded again."""
+
+    def __init__(self, source: Stream, target: Any, window: Window) -> None:  # noqa: ANN401 (an audio stream)
+        from av import AudioResampler
+
+        context = target.codec_context
+        self._source, self._target, self._window = source, target, window
+        self._resampler = AudioResampler(format=context.format, layout=context.layout, rate=context.sample_rate)
+
+    def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        """Encode what the packet holds; what does not decode is silent."""
+        from av.error import FFmpegError
+
+        self._window.move(packet)
+        try:
+            frames = self._source.decode(packet)  # type: ignore[attr-defined]  # audio streams decode
+        except FFmpegError:
+            return
+        for frame in frames:
+            for piece in self._resampler.resample(frame):
+                yield from self._target.encode(piece)
+
+    def finish(self) -> Iterator[Packet[Any]]:
+        """Flush decoder, resampler and encoder."""
+        for piece in self._resampler.resample(None):
+            yield from self._target.encode(piece)
+        yield from self._target.encode(None)
+
+
+@dataclass
+class Text:
+    """Subtitles of one text format turned into another; styles are lost, words and times stay."""
+
+    codec: str
+    target: Any
+    window: Window
+
+    def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        """The same words in the target's format."""
+        from av.packet import Packet as New
+
+        words = read_text(bytes(packet), self.codec)
+        if not words or packet.pts is None:
+            return
+        self.window.move(packet)
+        data = words.encode()
+        changed: Packet[Any] = New(struct.pack(">H", len(data)) + data if self.target.name == "mov_text" else data)
+        changed.pts = changed.dts = packet.pts
+        changed.duration, changed.time_base, changed.stream = packet.duration, packet.time_base, self.target
+        changed.is_keyframe = True
+        yield changed
+
+    def finish(self) -> Iterator[Packet[Any]]:
+        """Nothing."""
+        return iter(())
+
+
+@dataclass
+class SideStreams:
+    """The streams of a source beside the one that is enlarged, routed into a result.
+
+    audio  "copied", "re-encoded" or "none"
+    """
+
+    routes: dict[int, Route] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    audio: str = "none"
+
+    def add(self, source: InputContainer, chosen: Stream, out: OutputContainer, window: Window) -> None:
+        """Add a stream to `out` for every one of `source` that can go there."""
+        for stream in source.streams:
+            if stream.index == chosen.index:
+                continue
+            route = self._route(stream, out, window)
+            if route is not None:
+                self.routes[stream.index] = route
+
+    def _route(self, stream: Stream, out: OutputContainer, window: Window) -> Route | None:
+        container = out.format.name
+        kind, codec = str(stream.type), _codec(stream)
+        what = f"{kind} stream {stream.index} ({codec})"
+        if kind == "attachment":
+            return self._attach(stream, out)
+        if container == "gif":
+            self.notes.append(f"{what} was left out: GIF holds pictures only")
+            return None
+        if kind == "audio" and not getattr(stream.codec_context, "sample_rate", 0):
+            self.notes.append(f"{what} was left out: its format is unknown")
+            return None
+        if _holds(container, kind, codec) and _accepted(stream, container):
+            if kind == "audio" and self.audio == "none":
+                self.audio = "copied"
+            return Copy(_template(stream, out), window)
+        if kind == "audio":
+            return self._sound(stream, out, window, what)
+        if kind == "subtitle" and codec in TEXT:
+            target = TEXT_ENCODER[container]
+            self.notes.append(f"{what} became {target}: {NAMES[container]} does not hold it")
+            return Text(codec, _text_stream(stream, out, target), window)
+        self.notes.append(f"{what} was left out: {NAMES[container]} does not hold it (Matroska, .mkv, may)")
+        return None
+
+    def _sound(self, stream: Stream, out: OutputContainer, window: Window, what: str) -> Route:
+        name = SOUND_ENCODER[out.format.name]
+        self.notes.append(f"{what} was re-encoded as {name.removeprefix('lib')}: {NAMES[out.format.name]} does not hold it")
+        self.audio = "re-encoded"
+        context: Any = stream.codec_context
+        rate = 48_000 if name == "libopus" else context.sample_rate
+        target: Any = out.add_stream(name, rate=rate)  # type: ignore[call-overload]
+        target.codec_context.layout = context.layout
+        target.codec_context.bit_rate = 96_000 * max(1, (context.layout.nb_channels + 1) // 2) + 32_000
+        _describe(stream, target)
+        return Sound(stream, target, window)
+
+    def _attach(self, stream: Any, out: OutputContainer) -> None:  # noqa: ANN401 (an attachment stream)
+        name = stream.name or f"attachment-{stream.index}"
+        if out.format.name == "matroska":
+            out.add_attachment(name, stream.mimetype or "application/octet-stream", stream.data)
+        else:
+            self.notes.append(f"attachment {name} was left out: only Matroska (.mkv) holds attachments")
+
+
+def copy_metadata(source: InputContainer, out: OutputContainer, window: Window, *, times_end: Fraction) -> None:
+    """Copy the container's metadata and its chapters, those of a cut clip shifted and trimmed."""
+    out.metadata.update({key: value for key, value in source.metadata.items() if not _OWN_KEYS.match(key)})
+    begin = window.begin if window.begin is not None else Fraction(0)
+    end = window.end if window.end is not None else None
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        first = max(chapter["start"] * base, begin)
+        last = chapter["end"] * base if end is None else min(chapter["end"] * base, end)
+        if last > first:
+            shifted = {"start": round((first - window.shift) / base), "end": round((last - window.shift) / base)}
+            chapters.append({**chapter, "time_base": base, **shifted})
+    if chapters and out.format.name != "gif":
+        out.set_chapters(chapters)  # type: ignore[arg-type]  # a TypedDict with the same keys
+
+
+def describe_video(source: Stream, target: Stream) -> None:
+    """Give the enlarged stream the names, language and dispositions of the original."""
+    _describe(source, target)
+
+
+def read_text(data: bytes, codec: str) -> str:
+    """The words of one subtitle packet, without styles."""
+    if codec == "mov_text":
+        size = struct.unpack(">H", data[:2])[0] if len(data) >= 2 else 0
+        data = data[2 : 2 + size]
+    words = data.decode("utf-8", "replace").replace("\r\n", "\n").strip("\0\n ")
+    if codec in ("ass", "ssa"):
+        words = words.split(",", 8)[-1].replace("\\N", "\n").replace("\\n", "\n")
+    return _TAG.sub("", words).strip()
+
+
+def _holds(container: str, kind: str, codec: str) -> bool:
+    if kind == "audio":
+        return container == "matroska" or codec in SOUND[container]
+    if kind == "subtitle":
+        return codec in SUBTITLES[container]
+    return kind in ("video", "data") and container != "webm"
+
+
+def _accepted(stream: Stream, container: str) -> bool:
+    """Whether the muxer really takes the stream: some are refused only when the header is written."""
+    import av
+    from av.error import FFmpegError
+
+    if stream.type == "video" and not getattr(stream.codec_context, "pix_fmt", None):
+        return False  # a track without frames
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            _template(stream, trial)
+            trial.start_encoding()
+    except (FFmpegError, ValueError, OSError):
+        return False
+    return True
+
+
+def _template(stream: Stream, out: OutputContainer) -> Stream:
+    target = out.add_stream_from_template(stream, opaque=True)
+    _describe(stream, target)
+    return target
+
+
+def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> Any:  # noqa: ANN401 (a subtitle stream)
+    target: Any = out.add_stream(codec)  # type: ignore[call-overload]
+    target.codec_context.subtitle_header = _ASS_HEADER
+    target.codec_context.time_base = Fraction(1, 1000)
+    target.time_base = Fraction(1, 1000)
+    _describe(stream, target)
+    return target
+
+
+def _describe(source: Stream, target: Stream) -> None:
+    target.metadata.update({key: value for key, value in source.metadata.items() if not _OWN_KEYS.match(key)})
+    target.disposition = source.disposition
+
+
+def _codec(stream: Stream) -> str:
+    if stream.codec_context is None:
+        return stream.name or "unknown"
+    return str(stream.codec_context.codec.canonical_name)
