@@ -1,0 +1,100 @@
+"""The controls that several tabs share, each with its label and description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from . import examples, wording
+
+COPY = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button'), link = element.querySelector('a');
+  if (!button || !link) return;
+  navigator.clipboard.writeText(link.href).then(() => { button.textContent = 'Copied'; }, () => { link.focus(); });
+});
+"""
+
+
+def as_uploaded(component: Any) -> Any:  # noqa: ANN401 (any of Gradio's file components)
+    """Let a component hand over the uploaded file as it is, unopened: the worker opens it, and says what is wrong."""
+
+    def path(payload: Any) -> str | None:  # noqa: ANN401 (Gradio's FileData)
+        return None if payload is None or not payload.path else str(payload.path)
+
+    component.preprocess = path
+    return component
+
+
+def quality() -> gr.Radio:
+    """Fast or best."""
+    choices = [("Fast", "fast"), ("Best", "best")]
+    return gr.Radio(choices, value="fast", label="Quality", info=wording.QUALITY_INFO)
+
+
+def weights() -> gr.Dropdown:
+    """Which trained network."""
+    from ..weights import bundled
+
+    names = [name for name in bundled() if not name.endswith("_second")]
+    default = "espcn_x2" if "espcn_x2" in names else names[0]
+    return gr.Dropdown(names, value=default, label="Weights", info=wording.WEIGHTS_INFO)
+
+
+def measure() -> gr.Checkbox:
+    """The Measure switch."""
+    return gr.Checkbox(False, label=wording.MEASURE, info=wording.MEASURE_INFO)
+
+
+def message(identity: str) -> gr.HTML:
+    """The line for progress and problems."""
+    return gr.HTML(wording.status(""), elem_id=identity, apply_default_css=False)
+
+
+def markup() -> gr.HTML:
+    """Room for a readout, a table or a link."""
+    return gr.HTML("", apply_default_css=False, js_on_load=COPY)
+
+
+def download() -> gr.DownloadButton:
+    """The button for the full-quality file."""
+    return gr.DownloadButton("Download", value=None, interactive=False, variant="primary")
+
+
+def ready(path: Path) -> gr.DownloadButton:
+    """The download button once there is a file."""
+    label = f"Download {path.suffix[1:].upper()} ({wording.size(path.stat().st_size)})"
+    return gr.DownloadButton(label, value=str(path), interactive=True)
+
+
+def link(address: str, keep_seconds: float) -> str:
+    """The link to a result, as HTML; `address` is hexadecimal."""
+    kept = wording.duration(keep_seconds)
+    return (
+        f"<p class='note share'><a href='?result={address}'>Link to this result</a> (kept for {kept}) "
+        "<button type='button' class='cmp-button'>Copy link</button></p>"
+    )
+
+
+def stop_button(stop: Callable[[str | None], int]) -> gr.Button:
+    """A Stop button that needs no place in the queue; `stop` is `Jobs.stop`."""
+
+    def pressed(request: gr.Request) -> None:
+        """Stop what this tab of the browser has started."""
+        stop(request.session_hash)
+
+    button = gr.Button("Stop", variant="stop", interactive=False)
+    button.click(pressed, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    return button
+
+
+def example_pictures(folder: Path) -> gr.Dataset:
+    """The bundled photographs as small pictures to click; the event gives the index."""
+    picture = gr.Image(type="filepath", visible=False)
+    rows = [[str(path)] for path in examples.thumbnails(folder)]
+    return gr.Dataset(
+        components=[picture], samples=rows, sample_labels=list(examples.PICTURES), type="index", label="Examples"
+    )

@@ -1,0 +1,146 @@
+"""The Image tab: one picture, before and after; or several, as a gallery and a zip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..errors import InputError
+from ..sandbox import Done, StoppedError
+from . import compare, fields, results, work, wording
+from . import examples as samples
+from .jobs import Jobs, words
+
+Update = dict[Any, Any]
+
+
+def build(jobs: Jobs) -> dict[str, Any]:
+    """Lay the tab out and wire it; the components that show a result."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=300):
+            source = fields.as_uploaded(
+                gr.Image(
+                    label="Picture", type="filepath", image_mode=None, sources=["upload", "clipboard", "webcam"], height=250
+                )
+            )
+            quality = fields.quality()
+            measure = fields.measure()
+            with gr.Accordion("More settings", open=False):
+                weights = fields.weights()
+                strip = gr.Checkbox(False, label=wording.LOCATION, info=wording.LOCATION_INFO)
+            with gr.Row():
+                run = gr.Button("Upscale", variant="primary")
+                stop = fields.stop_button(jobs.stop)
+            examples = fields.example_pictures(jobs.runner.storage.cache)
+            with gr.Accordion("Several pictures at once", open=False):
+                many = gr.File(file_count="multiple", label="Pictures", height=140)
+                run_many = gr.Button("Upscale all")
+        with gr.Column(scale=9, min_width=320):
+            shown = compare.component(hint=wording.HINT_IMAGE, elem_id="image-compare")
+            outputs = {
+                "compare": shown,
+                "status": fields.message("image-status"),
+                "facts": fields.markup(),
+                "scores": fields.markup(),
+                "download": fields.download(),
+                "link": fields.markup(),
+            }
+            gallery = gr.Gallery(label="Results", visible=False, columns=3, height=360, object_fit="contain", interactive=False)
+            bundle = gr.DownloadButton("Download all (zip)", visible=False)
+
+    values = [quality, measure, weights, strip]
+    everything = [*outputs.values(), stop, gallery, bundle]
+
+    def one(path: str | None, settings: work.PictureSettings, request: gr.Request) -> Iterator[Update]:
+        if not path:
+            yield {outputs["status"]: wording.problem(wording.NO_PICTURE)}
+            return
+        yield from _one(jobs, Path(path), settings, outputs, stop, request)
+
+    def run_one(path: str | None, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+        """Upscale the picture in the field."""
+        yield from one(path, work.PictureSettings(q, m, w, s), request)
+
+    def run_example(index: int, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+        """Put an example into the field and upscale it."""
+        path = samples.picture(list(samples.PICTURES)[index], jobs.runner.storage.cache)
+        yield {source: str(path)}
+        yield from one(str(path), work.PictureSettings(q, m, w, s), request)
+
+    def run_all(paths: list[str] | None, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+        """Upscale several pictures."""
+        yield from _many(jobs, paths or [], work.PictureSettings(q, m, w, s), outputs, (stop, gallery, bundle), request)
+
+    private = {"show_progress": "hidden", "api_visibility": "private"}
+    source.input(run_one, [source, *values], everything, **private)
+    run.click(run_one, [source, *values], everything, **private)
+    measure.input(run_one, [source, *values], everything, **private)
+    examples.click(run_example, [examples, *values], [source, *everything], **private)
+    run_many.click(run_all, [many, *values], everything, **private)
+    return outputs
+
+
+def _one(
+    jobs: Jobs, path: Path, settings: work.PictureSettings, outputs: dict[str, Any], stop: Any, request: gr.Request
+) -> Iterator[Update]:  # `stop` is the button
+    status = outputs["status"]
+    yield {status: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
+    folder = jobs.folder()
+    try:
+        for message in jobs.run("image", request, work.picture, path, folder, settings, jobs.limits):
+            if text := words(message):
+                yield {status: wording.status(text, busy=True)}
+            elif isinstance(message, Done):
+                yield _show(message.result, folder, outputs, jobs) | {stop: gr.Button(interactive=False)}
+    except InputError as error:
+        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
+
+
+def _show(result: work.PictureResult, folder: Path, outputs: dict[str, Any], jobs: Jobs) -> Update:
+    shown = result.shown(folder.name)
+    address = results.save(folder, "image", shown)
+    return results.updates(outputs, shown, address, jobs.limits.retention_seconds)
+
+
+def _many(
+    jobs: Jobs,
+    paths: list[str],
+    settings: work.PictureSettings,
+    outputs: dict[str, Any],
+    more: tuple[Any, Any, Any],
+    request: gr.Request,
+) -> Iterator[Update]:
+    stop, gallery, bundle = more
+    status = outputs["status"]
+    if not paths:
+        yield {status: wording.problem("Choose some pictures first: drop them into the field for several pictures.")}
+        return
+    if len(paths) > jobs.limits.files:
+        yield {status: wording.problem(f"These are {len(paths)} pictures; choose {jobs.limits.files} at most at a time.")}
+        return
+    yield {stop: gr.Button(interactive=True), gallery: gr.Gallery(value=[], visible=True), bundle: gr.skip()}
+    folder, done, refused = jobs.folder(), [], []
+    try:
+        for index, path in enumerate(paths):
+            yield {status: wording.status(f"Picture {index + 1} of {len(paths)}.", done=index / len(paths))}
+            try:
+                result = jobs.result("image", request, work.plain_picture, Path(path), folder, settings, jobs.limits)
+            except StoppedError:
+                raise
+            except InputError as error:
+                refused.append(f"{Path(path).name}: {error}")
+            else:
+                done.append(result)
+                yield {gallery: [(str(one.preview), one.download.name) for one in done]}
+        packed = work.pack([one.download for one in done], folder) if done else None
+        text = f"{len(done)} of {len(paths)} pictures are done. " + " ".join(refused)
+        yield {
+            status: wording.problem(text) if refused else wording.status(text),
+            bundle: gr.DownloadButton(value=str(packed), visible=True) if packed else gr.skip(),
+            stop: gr.Button(interactive=False),
+        }
+    except InputError as error:
+        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}

@@ -1,0 +1,155 @@
+"""The Video tab: two seconds at once, then the whole clip, or a measurement on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..errors import InputError
+from ..sandbox import Done
+from . import compare, examples, fields, results, wording, work_clip, work_measure
+from .compare import Side
+from .jobs import Jobs, words
+from .work_clip import ClipResult, ClipSettings, Glimpse
+
+Update = dict[Any, Any]
+CODECS = [("H.264", "h264"), ("HEVC (H.265)", "hevc"), ("AV1", "av1")]
+
+
+def build(jobs: Jobs) -> dict[str, Any]:
+    """Lay the tab out and wire it; the components that show a result."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=300):
+            source = fields.as_uploaded(gr.Video(label="Clip", sources=["upload"], format=None, height=250))
+            measure = fields.measure()
+            with gr.Row():
+                start = gr.Number(0, label="Start (s)", minimum=0, info="Where to begin.", min_width=120)
+                end = gr.Number(0, label="End (s)", minimum=0, info="0: to the end.", min_width=120)
+            with gr.Accordion("More settings", open=False):
+                quality = fields.quality()
+                weights = fields.weights()
+                codec = gr.Dropdown(CODECS, value="h264", label="Codec", info=wording.CODEC_INFO)
+                crf = gr.Slider(0, 40, value=18, step=1, label="Quality of the encoder (CRF)", info=wording.CRF_INFO)
+            with gr.Row():
+                run = gr.Button("Run", variant="primary")
+                stop = fields.stop_button(jobs.stop)
+            example = gr.Button("Try the example clip", size="sm")
+        with gr.Column(scale=9, min_width=320):
+            outputs = {
+                "compare": compare.component(hint=wording.HINT_VIDEO, elem_id="video-compare"),
+                "status": fields.message("video-status"),
+                "facts": fields.markup(),
+                "scores": fields.markup(),
+                "download": fields.download(),
+                "link": fields.markup(),
+            }
+
+    values = [quality, measure, weights, codec, crf, start, end]
+    everything = [*outputs.values(), stop]
+
+    def preview(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
+        """Show the first two seconds."""
+        if path:
+            yield from _work(jobs, "preview", work_clip.preview, Path(path), ClipSettings(*chosen), outputs, stop, request)
+        else:
+            yield {outputs["compare"]: None, outputs["status"]: wording.status("")}
+
+    def whole(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
+        """Enlarge the clip, or measure on it."""
+        if not path:
+            yield {outputs["status"]: wording.problem(wording.NO_CLIP)}
+            return
+        settings = ClipSettings(*chosen)
+        kind, job = ("measure", work_measure.measure_clip) if settings.measure else ("video", work_clip.video)
+        yield from _work(jobs, kind, job, Path(path), settings, outputs, stop, request)
+
+    def run_preview(
+        path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
+    ) -> Iterator[Update]:
+        """Two seconds, as soon as the clip is there."""
+        yield from preview(path, q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+
+    def run_whole(
+        path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
+    ) -> Iterator[Update]:
+        """The whole clip."""
+        yield from whole(path, q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+
+    def run_example(
+        q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
+    ) -> Iterator[Update]:
+        """Make the example clip and preview it."""
+        yield {outputs["status"]: wording.status("Making the example clip.", busy=True)}
+        path = jobs.result("other", request, examples.clip, jobs.runner.storage.cache)
+        yield {source: str(path)}
+        yield from preview(str(path), q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+
+    private = {"show_progress": "hidden", "api_visibility": "private"}
+    source.upload(run_preview, [source, *values], everything, **private)
+    source.clear(run_preview, [source, *values], everything, **private)
+    run.click(run_whole, [source, *values], everything, **private)
+    example.click(run_example, values, [source, *everything], **private)
+    return outputs
+
+
+def _work(
+    jobs: Jobs,
+    kind: str,
+    job: Any,  # noqa: ANN401 (a function of the worker)
+    path: Path,
+    settings: ClipSettings,
+    outputs: dict[str, Any],
+    stop: gr.Button,
+    request: gr.Request,
+) -> Iterator[Update]:
+    status, folder = outputs["status"], jobs.folder()
+    yield {
+        status: wording.status("Reading the clip.", busy=True),
+        stop: gr.Button(interactive=True),
+        outputs["scores"]: "",
+        outputs["download"]: gr.DownloadButton("Download", value=None, interactive=False),
+        outputs["link"]: "",
+    }
+    try:
+        for message in jobs.run(kind, request, job, path, folder, settings, jobs.limits):
+            if text := words(message):
+                yield {status: wording.status(text, busy=True)}
+            elif isinstance(message, Glimpse):
+                yield glimpse(message, outputs, folder.name)
+            elif isinstance(message, ClipResult):
+                yield show(message, folder, outputs, jobs, "video")
+            elif isinstance(message, Done):
+                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=False)}
+    except InputError as error:
+        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
+
+
+def glimpse(seen: Glimpse, outputs: dict[str, Any], identity: str) -> Update:
+    """Progress in words, as a bar and as the newest frame."""
+    parts = [f"{seen.frames} frames" if seen.total is None else f"Frame {seen.frames} of {seen.total}"]
+    if seen.fps:
+        parts.append(f"{seen.fps:.1f} frames a second")
+    if seen.eta is not None:
+        parts.append(f"{wording.duration(seen.eta)} to go")
+    done = seen.frames / seen.total if seen.total else None
+    shown: Update = {outputs["status"]: wording.status(" · ".join(parts), done=done, busy=True)}
+    if seen.picture is not None:
+        side = Side("Newest frame (luma)", seen.picture)
+        shown[outputs["compare"]] = compare.live(
+            f"{identity}-{seen.frames}", side, width=seen.width, height=seen.height
+        )
+    return shown
+
+
+def show(result: ClipResult, folder: Path, outputs: dict[str, Any], jobs: Jobs, tab: str) -> Update:
+    """A finished clip; one that can be downloaded gets a link too."""
+    shown = result.shown(folder.name)
+    if result.download is not None:
+        address = results.save(folder, tab, shown)
+        return results.updates(outputs, shown, address, jobs.limits.retention_seconds)
+    made: Update = {outputs[name]: shown[name] for name in ("compare", "facts", "scores")}
+    made[outputs["status"]] = wording.status(result.status)
+    return made

@@ -1,0 +1,340 @@
+"""What the worker process does for the page's clips: the quick preview, the whole run, and measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from . import clips, wording
+from .compare import Curve, Side, Value, clip
+from .work import engine
+
+if TYPE_CHECKING:
+    from ..limits import Limits
+    from ..upscaler import Upscaler
+    from ..video.report import Progress, VideoReport
+
+PREVIEW_SECONDS = 2.0
+PREVIEW_BUDGET = 2.4  # seconds for enlarging the preview; it is cut shorter where that would take longer
+LOOK_EVERY = 0.8  # seconds between two pictures of the newest frame
+SOURCE, SMOOTH = "Source (nearest)", "Source (smooth)"
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What the Video tab asks for."""
+
+    quality: str = "fast"
+    measure: bool = False
+    weights: str | None = None
+    codec: str = "h264"
+    crf: int = 18
+    start: float = 0.0
+    end: float = 0.0
+    scale: int = 2
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds to work on, None for all."""
+        return self.end - self.start if self.end > self.start else None
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """Before and after of a clip; `download` is None for a preview."""
+
+    left: tuple[Side, ...]
+    right: Side
+    width: int
+    height: int
+    times: tuple[float, ...]
+    sound: bool
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    status: str
+    scores: tuple[tuple[str, float, float], ...] = ()
+    curve: Curve | None = None
+    download: Path | None = None
+    seconds: float = 0.0
+    stages: dict[str, float] | None = None
+
+    def compared(self, identity: str) -> Value:
+        """The compare component's value."""
+        return clip(
+            identity,
+            self.left,
+            self.right,
+            width=self.width,
+            height=self.height,
+            times=self.times,
+            sound=self.sound,
+            curve=self.curve,
+        )
+
+    def shown(self, identity: str) -> Value:
+        """What the tab shows of it, as plain values."""
+        caption = "Every frame shrunk by two, restored, and compared with the original (luma)"
+        return {
+            "compare": self.compared(identity),
+            "facts": wording.facts(self.facts, self.notes),
+            "scores": wording.scores(self.scores, caption=caption) if self.scores else "",
+            "download": {"path": str(self.download)} if self.download else None,
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """Progress of a run; `picture` is a JPEG of the newest frame's luma, when there is a new one."""
+
+    frames: int
+    total: int | None
+    fps: float
+    eta: float | None
+    picture: Path | None
+    width: int
+    height: int
+
+
+def preview(
+    path: Path,
+    folder: Path,
+    settings: ClipSettings,
+    limits: Limits,
+    on_progress: Callable[[ClipResult], None],
+    cancelled: Event,
+) -> ClipResult:
+    """The first two seconds, before and after, with what the whole clip would take; shorter on a slow machine.
+
+    Raises:
+        InputError: it cannot be read, or is beyond the limits.
+    """
+    from ..video import upscale_video
+    from ..video.facts import read_facts
+
+    facts = read_facts(path, limits=limits)
+    upscaler = engine(settings.scale, settings.weights, settings.quality)
+    rate, frames, gain, pace = _try_frames(path, upscaler, limits, settings)
+    most = max(6, int(PREVIEW_BUDGET / pace))
+    length = min(PREVIEW_SECONDS, most / rate, settings.duration or PREVIEW_SECONDS)
+    part = replace(settings, codec="h264", end=settings.start + length)
+    target = folder / "preview.mp4"
+    report = upscale_video(
+        path,
+        target,
+        upscaler=upscaler,
+        crf=settings.crf,
+        start=settings.start,
+        duration=length,
+        limits=limits,
+        cancelled=cancelled,
+    )
+    total = frames if settings.duration is None else round(settings.duration * rate)
+    predicted = report.seconds / report.frames * total
+    size = target.stat().st_size / report.frames * total
+    told = [
+        ("Size", f"{facts.width}×{facts.height} → {report.width}×{report.height}"),
+        ("Whole clip", f"{wording.duration(total / rate)}, {total} frames"),
+        ("Time, predicted", wording.duration(predicted)),
+        ("File, predicted", wording.size(size)),
+        *gain,
+        ("Engine", upscaler.name),
+    ]
+    text = f"Preview of {report.duration:.1f} s. Run enlarges the whole clip in about {wording.duration(predicted)}."
+    first = _beside(path, report, target, folder, part, limits, facts=tuple(told), status=text)
+    on_progress(first)
+    return _with_bicubic(first, path, folder, part, limits)
+
+
+def video(
+    path: Path,
+    folder: Path,
+    settings: ClipSettings,
+    limits: Limits,
+    on_progress: Callable[[object], None],
+    cancelled: Event,
+) -> ClipResult:
+    """Enlarge the whole clip, or the part that was asked for; progress comes as Glimpse, then as a first ClipResult.
+
+    Raises:
+        InputError: the clip, the options or the disk: one sentence.
+    """
+    from ..video import upscale_video
+
+    target = folder / f"{path.stem[:60] or 'clip'}-{settings.scale}x.mp4"
+    upscaler = engine(settings.scale, settings.weights, settings.quality)
+    report = upscale_video(
+        path,
+        target,
+        upscaler=upscaler,
+        codec=settings.codec,
+        crf=settings.crf,
+        start=settings.start or None,
+        duration=settings.duration,
+        limits=limits,
+        on_progress=_Watcher(folder, on_progress),
+        cancelled=cancelled,
+    )
+    stages = {name: stage.spent for name, stage in report.stages.items()}
+    told = (
+        ("Size", f"{report.width}×{report.height}"),
+        ("Frames", f"{report.frames}, {report.frames / report.seconds:.1f} a second"),
+        ("In all", wording.duration(report.seconds)),
+        ("Stages", wording.stages(stages)),
+        ("Sound", report.audio),
+        ("File", wording.size(target.stat().st_size)),
+        ("Engine", report.backend),
+    )
+    first = _beside(path, report, target, folder, settings, limits, facts=told, status="Done.")
+    first = replace(first, download=target, seconds=report.seconds, stages=stages)
+    on_progress(first)
+    return _with_bicubic(first, path, folder, settings, limits)
+
+
+def _try_frames(
+    path: Path, upscaler: Upscaler, limits: Limits, settings: ClipSettings
+) -> tuple[float, int, list[tuple[str, str]], float]:
+    """Frames a second, frames in all, the gain on the first frame as a fact, and seconds that a frame takes."""
+    from ..video import source
+    from ..video.luma import read_luma
+
+    with source.open_source(path, limits=limits, part=settings.duration) as container:
+        stream = source.video_stream(container)
+        assert stream is not None  # open_source has checked
+        rate = float(source.frame_rate(stream))
+        total = source.frame_count(container, stream) or round((source.seconds(container, stream) or 1.0) * rate)
+    first = next(read_luma(path, start=settings.start, duration=1.0, limits=limits), None)
+    if first is None:
+        raise InputError(f"{path.name} has no frame that can be decoded: try another file.")
+    frames = first.plane[None]
+    upscaler.upscale(frames, white=first.white)  # compiles the graph for this size
+    began = time.perf_counter()
+    upscaler.upscale(frames, white=first.white)
+    pace = (time.perf_counter() - began) * 1.3  # decoding and encoding go on beside it, but not for nothing
+    return rate, total, _gain(first.plane, first.white, upscaler), pace
+
+
+def _gain(plane: np.ndarray, white: int, upscaler: Upscaler) -> list[tuple[str, str]]:
+    if min(plane.shape) < 32 or upscaler.scale != 2:
+        return []
+    from .work_measure import restore_frame
+
+    scores = restore_frame(plane, white, upscaler)[0]
+    return [("Gain, measured", f"{scores['ESPCN 2×'] - scores['Bicubic']:+.2f} dB over bicubic")]
+
+
+def _beside(
+    path: Path,
+    report: VideoReport,
+    target: Path,
+    folder: Path,
+    settings: ClipSettings,
+    limits: Limits,
+    *,
+    facts: tuple[tuple[str, str], ...],
+    status: str,
+) -> ClipResult:
+    """The result beside its source, drawn by the browser from the small one: nothing has to be enlarged for it."""
+    matrix = _matrix(report.height)
+    before = clips.write_clip(
+        path,
+        folder / "source.mp4",
+        start=settings.start,
+        duration=settings.duration,
+        crf=12,
+        matrix=matrix,
+        limits=limits,
+    )
+    after, size = _playable(target, report, folder, matrix)
+    sides = (Side(SMOOTH, before.path), Side(SOURCE, before.path, pixelated=True))
+    return ClipResult(
+        left=sides,
+        right=Side(f"ESPCN {settings.scale}×", after),
+        width=size[0],
+        height=size[1],
+        times=before.times[: report.frames],
+        sound=after == target and report.audio != "none",
+        facts=facts,
+        notes=tuple(f"Note: {note}." for note in report.notes),
+        status=status,
+    )
+
+
+def _with_bicubic(
+    first: ClipResult, path: Path, folder: Path, settings: ClipSettings, limits: Limits
+) -> ClipResult:
+    """The same with the bicubic clip to choose from too, unless that would take long."""
+    if first.width * first.height * len(first.times) > 500_000_000:
+        return first
+    plain = clips.write_clip(
+        path,
+        folder / "bicubic.mp4",
+        factor=settings.scale,
+        start=settings.start,
+        duration=settings.duration,
+        crf=16,
+        matrix=_matrix(first.height),
+        limits=limits,
+    )
+    return replace(first, left=(*first.left, Side("Bicubic", plain.path)))
+
+
+def _matrix(height: int) -> str:
+    """What a browser takes an untagged clip of this height for; both sides follow it, so that their colours agree."""
+    return "itu709" if height >= clips.HD_HEIGHT else "itu601"
+
+
+def _playable(target: Path, report: VideoReport, folder: Path, matrix: str) -> tuple[Path, tuple[int, int]]:
+    """The result itself where browsers play it frame by frame, else a copy that they do."""
+    import av
+
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        plain = context.name == "h264" and context.pix_fmt == "yuv420p" and target.suffix == ".mp4"
+        square = stream.sample_aspect_ratio in (None, 0, 1)
+        at_zero = abs(float((stream.start_time or 0) * (stream.time_base or 0))) < 0.001
+        fits = max(context.width, context.height) <= clips.LARGEST_SIDE
+        if plain and square and at_zero and fits:
+            return target, (context.width, context.height)
+    copy = clips.write_clip(target, folder / "result-preview.mp4", crf=14, matrix=matrix)
+    return copy.path, (copy.width, copy.height)
+
+
+class _Watcher:
+    """Turns the pipeline's progress into glimpses, with a picture now and then."""
+
+    def __init__(self, folder: Path, tell: Callable[[object], None]) -> None:
+        self._folder, self._tell = folder, tell
+        self._last = self._number = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Pass one step on, a few a second at most."""
+        now = time.monotonic()
+        picture = None
+        if now - self._last >= LOOK_EVERY:
+            self._last = now
+            self._number += 1
+            picture = self._picture(progress.latest)
+        elif progress.total is None or progress.frames < progress.total:
+            return
+        height, width = progress.latest.shape
+        self._tell(Glimpse(progress.frames, progress.total, progress.fps, progress.eta, picture, width, height))
+
+    def _picture(self, latest: np.ndarray[Any, Any]) -> Path:
+        from PIL import Image
+
+        step = max(1, max(latest.shape) // 1280)
+        shown = latest[::step, ::step]
+        if shown.dtype != np.uint8:
+            shown = (shown >> max(0, int(latest.max()).bit_length() - 8)).astype(np.uint8)
+        path = self._folder / f"live-{self._number % 4:.0f}.jpg"  # the newest few: browsers may still load the one before
+        Image.fromarray(np.ascontiguousarray(shown)).save(path, quality=80)
+        return path
