@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from espcn_demo.bar import Bar
 from espcn_demo.errors import InputError
 from espcn_demo.limits import GENEROUS
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from espcn_demo.folder import FolderReport
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,45 @@ class Outcome:
 
 
 Command = Callable[[argparse.Namespace], Outcome]
+
+
+def image(args: argparse.Namespace) -> Outcome:
+    """Enlarge a picture or a folder of pictures."""
+    from espcn_demo.folder import upscale_folder
+    from espcn_demo.image import upscale_image
+
+    options = {**_engine(args), "strip_location": args.strip_location}
+    if args.input.is_dir():
+        with Bar("pictures") as bar:
+            report = upscale_folder(args.input, args.output, on_file=bar.file, **options)
+        return _folder(report)
+    with Bar("%") as bar:
+        one = upscale_image(args.input, args.output, on_progress=bar.share, **options)
+    _warn(one.notes, args.input)
+    text = f"{one.output}: {one.width}x{one.height}, {one.seconds:.2f} s, {one.backend}"
+    return Outcome(one.as_dict(), text)
+
+
+def video(args: argparse.Namespace) -> Outcome:
+    """Enlarge a clip or a folder of clips."""
+    from espcn_demo.folder import pair_up, work_through
+    from espcn_demo.upscaler import open_upscaler
+    from espcn_demo.video import READABLE, WRITABLE, VideoReport, upscale_video
+
+    upscaler = open_upscaler(**_engine(args))
+
+    def one(path: Path, out: Path) -> VideoReport:
+        with Bar("frames") as bar:
+            report = upscale_video(path, out, upscaler=upscaler, on_progress=bar.video, **_clip(args, out))
+        _warn(report.notes, path)
+        return report
+
+    if args.input.is_dir():
+        pairs = pair_up(args.input, args.output, readable=READABLE, writable=WRITABLE, fallback=".mp4")
+        return _folder(work_through(args.input, args.output, pairs, one))
+    report = one(args.input, args.output)
+    text = f"{report.output}: {report.width}x{report.height}, {report.frames} frames, {report.seconds:.1f} s, "
+    return Outcome(report.as_dict(), f"{text}{report.backend}, sound {report.audio}, slowest stage {report.bottleneck}")
 
 
 def probe(args: argparse.Namespace) -> Outcome:
@@ -109,6 +149,25 @@ def serve(args: argparse.Namespace) -> Outcome:
 
     serve(host=args.host, port=args.port, mcp=args.mcp)
     return Outcome({})
+
+
+def _engine(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in ("scale", "weights", "backend", "precision", "quality")}
+
+
+def _clip(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+    codec = args.codec or ("vp9" if out.suffix.lower() == ".webm" else "h264")
+    given = {"codec": codec, "preset": args.preset, "start": args.start, "duration": args.duration}
+    if args.crf is not None:
+        given["crf"] = int(args.crf)
+    return {**given, "resume": args.resume, "limits": GENEROUS}
+
+
+def _folder(report: FolderReport) -> Outcome:
+    for failure in report.failed:
+        print(f"espcn: {failure.input}: {failure.error}", file=sys.stderr)
+    text = f"{report.output}: {len(report.done)} done, {len(report.failed)} failed, {report.skipped} of other kinds"
+    return Outcome(report.as_dict(), text, code=2 if report.failed else 0)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Folders in, folders out: the same tree, each picture enlarged, a bad one reported and passed over."""
+"""Folders in, folders out: the same tree, each file enlarged, a bad one reported and passed over."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from espcn_demo.errors import InputError
 from espcn_demo.files import refuse_same
-from espcn_demo.image import READABLE, WRITABLE, ImageReport, upscale_image
+from espcn_demo.image import READABLE, WRITABLE, upscale_image
 from espcn_demo.limits import Limits
 from espcn_demo.upscaler import Upscaler, open_upscaler
+
+
+class Report(Protocol):
+    """What became of one file."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What became of a folder; `skipped` counts the files that are no pictures by their suffix."""
+    """What became of a folder; `skipped` counts the files of other kinds, by their suffix."""
 
     input: str
     output: str
-    done: tuple[ImageReport, ...]
+    done: tuple[Report, ...]
     failed: tuple[Failure, ...]
     skipped: int
     seconds: float
@@ -68,19 +75,37 @@ def upscale_folder(
     Raises:
         InputError: `source` is no folder or holds no picture, `out` is `source` or cannot be made, no engine runs.
     """
-    started = time.perf_counter()
     source, out = Path(source), Path(out)
-    found, skipped = pair_up(source, out, readable=READABLE, writable=WRITABLE, fallback=".png")
-    if upscaler is None:
-        upscaler = open_upscaler(scale=scale, weights=weights, backend=backend, precision=precision, quality=quality)
-    done: list[ImageReport] = []
+    pairs = pair_up(source, out, readable=READABLE, writable=WRITABLE, fallback=".png")
+    engine = upscaler or open_upscaler(
+        scale=scale, weights=weights, backend=backend, precision=precision, quality=quality
+    )
+
+    def one(path: Path, target: Path) -> Report:
+        return upscale_image(path, target, upscaler=engine, strip_location=strip_location, limits=limits)
+
+    return work_through(source, out, pairs, one, on_file=on_file)
+
+
+def work_through(
+    source: Path,
+    out: Path,
+    pairs: tuple[list[tuple[Path, Path]], int],
+    one: Callable[[Path, Path], Report],
+    *,
+    on_file: Callable[[int, int, Path], None] | None = None,
+) -> FolderReport:
+    """Call `one` with each pair of `pair_up`; a file that raises InputError is reported and passed over."""
+    started = time.perf_counter()
+    found, skipped = pairs
+    done: list[Report] = []
     failed: list[Failure] = []
     for number, (path, target) in enumerate(found, 1):
         if on_file is not None:
             on_file(number, len(found), path)
         try:
             make_folder(target.parent)
-            done.append(upscale_image(path, target, upscaler=upscaler, strip_location=strip_location, limits=limits))
+            done.append(one(path, target))
         except InputError as error:
             failed.append(Failure(str(path), str(error)))
     return FolderReport(str(source), str(out), tuple(done), tuple(failed), skipped, time.perf_counter() - started)
