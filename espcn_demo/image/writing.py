@@ -106,6 +106,9 @@ def _fitted(picture: Picture, found: Format, notes: list[str]) -> Picture:
     if picture.alpha is not None and not found.alpha:
         notes.append(f"{found.name} holds no transparency: the picture is laid on white")
         picture = replace(picture, colour=over_white(picture.colour, picture.alpha), alpha=None)
+    if found is _TIFF and picture.is_grey and picture.alpha is not None and picture.bits == 16:
+        notes.append("16-bit grey with transparency is stored as colour, which more programs can read in a TIFF")
+        picture = replace(picture, colour=np.repeat(picture.colour[..., None], 3, axis=2))
     if found is _GIF and not (picture.is_grey and picture.alpha is None):
         notes.append("GIF holds 256 colours: the others are approximated")
     metadata = picture.metadata
