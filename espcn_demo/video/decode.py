@@ -173,7 +173,8 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     import av
 
     context = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
         name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}[context.name]
         alpha: VideoCodecContext = av.CodecContext.create(name, "r")  # type: ignore[assignment]
         return alpha

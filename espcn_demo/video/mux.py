@@ -79,7 +79,7 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
     if encoding.encoder in ("libx265", "hevc_nvenc") and container.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"
     if encoding.layout.alpha:
-        video.metadata["alpha_mode"] = "1"
+        context.pix_fmt = encoding.layout.result  # Matroska's alpha flag is written for this format
     return video
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -58,7 +59,7 @@ class SegmentWriter:
         self._container = av.open(str(self._partial), "w", format="matroska" if matroska else "mp4")
         self._stream = add_video(self._container, encoding)
         self._frames: list[int] = []
-        self._packets: list[int] = []
+        self._packets: list[Packet[Any]] = []
         self._hold = 1
 
     @property
@@ -72,16 +73,22 @@ class SegmentWriter:
         self._frames.append(frame.pts)
         self._hold = frame.duration
         frame.pts -= self._frames[0]
-        self._mux(self._stream.encode(frame))
+        self._packets += self._stream.encode(frame)
 
     def close(self) -> Segment:
         """Finish the file and give it its name."""
-        self._mux(self._stream.encode(None))
-        self._container.close()
+        self._packets += self._stream.encode(None)
         if len(self._packets) != len(self._frames):
             raise InputError(
                 f"{self._encoding.encoder} wrote {len(self._packets)} of {len(self._frames)} frames: use another codec."
             )
+        stamps = [round((packet.pts or 0) * packet.time_base / self._encoding.time_base) for packet in self._packets]
+        delay = _delay(stamps)
+        # x265 gives short clips decoding times that make no sense; they follow from the showing times anyway.
+        for packet, dts in zip(self._packets, [*_before(sorted(stamps), delay), *sorted(stamps)], strict=False):
+            packet.dts = round(dts * self._encoding.time_base / packet.time_base)
+            self._container.mux_one(packet)
+        self._container.close()
         os.replace(self._partial, self._path)
         return Segment(
             file=self._path.name,
@@ -90,7 +97,7 @@ class SegmentWriter:
             first=self._frames[0],
             last=self._frames[-1],
             hold=self._hold,
-            delay=_delay(self._packets),
+            delay=delay,
         )
 
     def abandon(self) -> None:
@@ -101,12 +108,6 @@ class SegmentWriter:
             self._container.close()
         except (FFmpegError, OSError, ValueError):
             return  # it is being thrown away, and what went wrong has been reported already
-
-    def _mux(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:
-            assert packet.pts is not None
-            self._packets.append(packet.pts)
-            self._container.mux(packet)
 
 
 class Workshop:
@@ -170,7 +171,7 @@ class Workshop:
         os.replace(partial, self.folder / MANIFEST)
 
 
-def packets(folder: Path, segments: list[Segment], time_base: Fraction) -> Any:  # noqa: ANN401 (a generator, see below)
+def packets(folder: Path, segments: list[Segment], time_base: Fraction) -> Iterator[Packet[Any]]:
     """The packets of all segments in decoding order, with times, decoding times and durations in ticks of the clip.
 
     Decoding times are counted anew over the whole clip: each encoder starts its own count, and those of neighbouring
@@ -185,7 +186,7 @@ def packets(folder: Path, segments: list[Segment], time_base: Fraction) -> Any: 
 
 def _segment_packets(
     path: Path, segment: Segment, following: int, delay: int, shown: list[int], time_base: Fraction
-) -> Any:  # noqa: ANN401
+) -> Iterator[Packet[Any]]:
     import av
 
     with av.open(str(path)) as container:
@@ -195,9 +196,8 @@ def _segment_packets(
         times = [segment.first + round((packet.pts or 0) * ticks / time_base) for packet in found]
         order = sorted(times)
         length = dict(zip(order, [*order[1:], following], strict=True))
-        if not shown:  # before the first frame: one step back for every packet of delay
-            step = max(1, length[order[0]] - order[0])
-            shown.extend(order[0] - step * ahead for ahead in range(delay, 0, -1))
+        if not shown:
+            shown.extend(_before(order, delay))
         shown.extend(order)
         for packet, time in zip(found, times, strict=True):
             packet.pts, packet.dts = time, shown.pop(0)
@@ -217,7 +217,13 @@ def identity(path: Path) -> dict[str, Any]:
     return {"bytes": size, "sha256_of_ends": digest.hexdigest()}
 
 
-def _delay(packets: list[int]) -> int:
+def _delay(times: list[int]) -> int:
     """By how many packets decoding runs ahead of showing, so that no packet is decoded after it is shown."""
-    rank = {time: index for index, time in enumerate(sorted(packets))}
-    return max((index - rank[time] for index, time in enumerate(packets)), default=0)
+    rank = {time: index for index, time in enumerate(sorted(times))}
+    return max((index - rank[time] for index, time in enumerate(times)), default=0)
+
+
+def _before(order: list[int], delay: int) -> list[int]:
+    """Decoding times ahead of the first frame: one step back for every packet of delay."""
+    step = max(1, order[1] - order[0]) if len(order) > 1 else 1
+    return [order[0] - step * ahead for ahead in range(delay, 0, -1)]

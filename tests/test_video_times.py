@@ -1,0 +1,94 @@
+"""Every frame comes out, at its own time, whatever the container's clock is."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from espcn_demo.video import upscale_video
+from tests.clips import photo_frame, times, tone, write
+from tests.stand_ins import Nearest
+
+BASE = Fraction(1, 90000)
+STEADY = [3600 * index for index in range(12)]
+CLOCKS = {
+    "film": (Fraction(1, 24000), [1001 * index for index in range(12)], Fraction(24000, 1001)),
+    "variable": (BASE, [0, 1500, 4500, 4600, 12000, 30000, 33000, 60000, 60001, 90000, 95000, 99000], 25),
+    "late": (BASE, [900000 + time for time in STEADY], 25),
+    "slow": (Fraction(1, 1), list(range(12)), 1),
+    "odd clock": (Fraction(7, 1000), [6 * index for index in range(12)], Fraction(1000, 42)),
+}
+
+
+def frames(count=12):
+    return [photo_frame(index) for index in range(count)]
+
+
+def check(source, result, tick):
+    before, after = times(source), times(result)
+    assert len(after) == len(before)
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) <= tick
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_every_frame_keeps_its_time(tmp_path, clock):
+    base, ticks, rate = CLOCKS[clock]
+    source = write(tmp_path / "in.mp4", frames(), times=ticks, time_base=base, rate=rate)
+    report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    assert report.frames == 12 and report.width == 128
+    check(source, tmp_path / "out.mp4", base)
+    with av.open(str(source)) as before, av.open(str(tmp_path / "out.mp4")) as after:
+        assert abs(float(before.streams.video[0].duration * before.streams.video[0].time_base) - report.duration) < 0.06
+        assert after.streams.video[0].codec_context.name == "h264"
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "h264"), (".webm", "vp9"), (".mov", "hevc")])
+def test_other_containers_keep_times_within_their_tick(tmp_path, suffix, codec):
+    source = write(tmp_path / "in.mp4", frames(), times=CLOCKS["variable"][1], time_base=BASE)
+    upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest(), codec=codec)
+    check(source, tmp_path / f"out{suffix}", Fraction(1, 1000))
+
+
+def test_many_segments_join_without_a_seam(tmp_path, monkeypatch):
+    from espcn_demo.video import clip
+
+    monkeypatch.setattr(clip, "segment_frames", lambda width, height, batch: 5)
+    source = write(tmp_path / "in.mp4", frames(23), times=[i * 3000 + (i % 3) * 700 for i in range(23)], time_base=BASE)
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    check(source, tmp_path / "out.mp4", BASE)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stamps = [packet.dts for packet in container.demux(video=0) if packet.size]
+    assert stamps == sorted(set(stamps)) and len(stamps) == 23
+
+
+def test_edit_list_is_obeyed(tmp_path):
+    """A negative first time makes the muxer write an edit list that hides the beginning."""
+    source = write(
+        tmp_path / "in.mp4", frames(), times=[time - 7200 for time in STEADY], time_base=BASE, rate=25,
+        options={"bf": "0"}, container_options={"avoid_negative_ts": "disabled", "use_editlist": "1"},
+    )  # fmt: skip
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    check(source, tmp_path / "out.mp4", BASE)
+
+
+def test_a_cut_keeps_sound_and_picture_together(tmp_path):
+    source = write(tmp_path / "in.mkv", frames(50), rate=25, extra=lambda c: tone(c, seconds=2.0))
+    report = upscale_video(source, tmp_path / "out.mkv", upscaler=Nearest(), start=0.8, duration=0.6)
+    assert report.frames == 15
+    stamps = times(tmp_path / "out.mkv")
+    assert abs(stamps[0]) <= Fraction(1, 500) and abs(stamps[-1] - Fraction(56, 100)) <= Fraction(1, 500)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        sound = [packet.pts * packet.time_base for packet in container.demux(audio=0) if packet.size]
+    assert 0 <= sound[0] < 0.03 and 0.55 < sound[-1] < 0.61
+
+
+def test_a_cut_starts_at_the_right_picture(tmp_path):
+    import numpy as np
+
+    from tests.clips import decoded, plane
+
+    source = write(tmp_path / "in.mp4", frames(60), rate=25, options={"g": "12"})
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest(), start=1.6, duration=0.2)
+    wanted = plane(decoded(source)[40], 0).astype(int)
+    found = plane(decoded(tmp_path / "out.mp4")[0], 0)[::2, ::2].astype(int)
+    assert np.abs(wanted - found).mean() < 2
