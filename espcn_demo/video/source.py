@@ -30,8 +30,10 @@ FORMATS = "mp4, mov, mkv, webm, avi, ts, mpg, flv, ogg, gif, 3gp or wmv"
 OPTIONS = {"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": "file", "enable_drefs": "0"}
 # What files of these containers are called; it only tells clips from other files when a whole folder is worked on.
 READABLE = frozenset(
-    f".{suffix}"
-    for suffix in "mp4 m4v mov mkv webm avi ts m2ts mts mpg mpeg vob flv ogg ogv gif 3gp 3g2 wmv asf mxf dv y4m".split()
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
+        *(".flv", ".ogg", ".ogv", ".gif", ".3gp", ".3g2", ".wmv", ".asf", ".mxf", ".dv", ".y4m"),
+    }
 )
 # Beginnings of files that are no video, and what they are: only for a better sentence, the list above is what guards.
 LOOKALIKES = {
