@@ -53,6 +53,7 @@ class Facts:
 
     width, height    of the stored frames, before rotation
     counted          whether `frames` was counted, not taken from the headers
+    lost             frames that the headers announce and the file does not hold
     rate             mean frames a second, a fraction such as "30000/1001"
     aspect           sample aspect ratio, "1:1" for square pixels
     rotation         degrees clockwise that show it upright; `mirrored` left to right after that
@@ -68,6 +69,7 @@ class Facts:
     height: int
     frames: int | None
     counted: bool
+    lost: int
     rate: str
     variable_rate: bool
     codec: str
@@ -136,7 +138,7 @@ def _first_frames(container: InputContainer, video: VideoStream) -> list[VideoFr
 
 
 def _assemble(path: Path, container: InputContainer, video: VideoStream, frames: Sequence[VideoFrame]) -> Facts:
-    times, counted = _presentation_times(container, video)
+    times, counted, hidden = _presentation_times(container, video)
     context = video.codec_context
     first = frames[0] if frames else None
     layout = first.format if first else context.format
@@ -156,6 +158,7 @@ def _assemble(path: Path, container: InputContainer, video: VideoStream, frames:
         height=first.height if first else context.height,
         frames=len(times) if counted and times else source.frame_count(container, video),
         counted=counted and bool(times),
+        lost=max(0, video.frames - len(times) - hidden) if counted else 0,
         rate=str(_rate(video, times)),
         variable_rate=is_variable(times, float(video.time_base or 0)),
         codec=context.codec.canonical_name,
@@ -181,30 +184,32 @@ def _assemble(path: Path, container: InputContainer, video: VideoStream, frames:
     )
 
 
-def _presentation_times(container: InputContainer, video: VideoStream) -> tuple[list[float], bool]:
-    """Sorted presentation times of the video packets in seconds, and whether these are all."""
+def _presentation_times(container: InputContainer, video: VideoStream) -> tuple[list[float], bool, int]:
+    """Sorted presentation times of the video packets in seconds, whether these are all, and how many are not shown."""
     from av.error import FFmpegError
 
     times: list[float] = []
+    hidden = 0
+    tick = float(video.time_base or 0)
     try:
         for packet in container.demux(video):
             moment = packet.pts if packet.pts is not None else packet.dts
-            if (
-                moment is not None
-                and video.time_base is not None
-                and _is_shown(packet, video.codec_context.codec.canonical_name)
-            ):
-                times.append(float(moment * video.time_base))
+            if moment is None or not packet.size:
+                continue
+            if not _is_shown(packet, video.codec_context.codec.canonical_name):
+                hidden += 1
+                continue
+            times.append(float(moment * tick))
             if len(times) >= MAX_PACKETS:
-                return sorted(times), False
+                return sorted(times), False, hidden
     except FFmpegError:
-        return sorted(times), False
-    return sorted(times), True
+        return sorted(times), bool(times), hidden  # a damaged end: what came before it is all there is
+    return sorted(times), True, hidden
 
 
 def _is_shown(packet: Packet[VideoStream], codec: str) -> bool:
-    """Whether a packet brings a picture: empty and discarded ones do not, nor VP8's hidden reference frames."""
-    if not packet.size or packet.is_discard:
+    """Whether a packet brings a picture to see: those outside the edit list do not, nor VP8's reference frames."""
+    if packet.is_discard:
         return False
     return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # RFC 6386, 9.1: show_frame
 

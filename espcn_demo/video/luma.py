@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from .upright import Upright
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
+DENSE = 60  # frames between two samples from which on seeking is quicker than decoding
 PLANAR = ("yuv", "gray", "nv")  # formats whose first plane is luma in the low bits of each sample
 
 
@@ -42,7 +45,7 @@ class Luma:
 
 def read_luma(
     path: Path, *, start: float = 0.0, duration: float | None = None, limits: Limits | None = None
-) -> Iterator[Luma]:
+) -> Generator[Luma]:
     """The frames from `start` seconds on, for `duration` seconds; they are copies that may be kept.
 
     Raises:
@@ -56,6 +59,34 @@ def read_luma(
         )
         for frame in Upright(reader.time_base).frames(reader):
             yield _luma(frame, start + float((frame.pts or 0) * reader.time_base))
+
+
+def sample_luma(
+    path: Path, count: int, *, start: float = 0.0, duration: float | None = None, limits: Limits | None = None
+) -> Iterator[Luma]:
+    """About `count` frames spread evenly over a part, in order of time; all of them when it has fewer.
+
+    Raises:
+        InputError: see `source.open_source`.
+    """
+    with source.open_source(path, limits=limits, part=duration) as container:
+        video = source.video_stream(container)
+        assert video is not None  # open_source has checked
+        whole, total = source.seconds(container, video), source.frame_count(container, video)
+        rate = float(source.frame_rate(video))
+    length = max(0.0, (whole or 0.0) - start) if duration is None else duration
+    expected = round(length * rate) if start or duration is not None or not total else total
+    if expected <= max(count, 1) * DENSE:
+        wanted = {int((index + 0.5) * expected / count) for index in range(count)} if expected > count else None
+        for index, luma in enumerate(read_luma(path, start=start, duration=duration, limits=limits)):
+            if wanted is None or index in wanted:
+                yield luma
+        return
+    for index in range(count):  # far apart: go there
+        with closing(
+            read_luma(path, start=start + (index + 0.5) * length / count, duration=1.0, limits=limits)
+        ) as frames:
+            yield from islice(frames, 1)
 
 
 def _luma(frame: VideoFrame, time: float) -> Luma:
