@@ -7,6 +7,7 @@ over from one another. Pictures, video and the page ask `open_upscaler` and know
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -86,6 +87,7 @@ class HandOver:
         self._waiting = list(engines)
         self._current = first
         self._lost: list[str] = []
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -109,25 +111,29 @@ class HandOver:
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
         """Enlarge with the engine that serves; when it fails, with the next one, from the same frames."""
+        default_white(frames, white)  # a wrong dtype is the caller's mistake, not the engine's
         while True:
+            engine = self._current
             try:
-                return self._current.upscale(frames, white=white)
+                return engine.upscale(frames, white=white)
             except Exception as error:
-                if not self._waiting:
-                    raise
-                self._lost.append(f"{self._current.name} failed: {_first_line(error)}")
-                self._current = self._next()
-                log.warning("%s; going on with %s", self._lost[-1], self._current.name)
+                self._replace(engine, error)
 
-    def _next(self) -> Upscaler:
-        while True:
-            build = self._waiting.pop(0)
-            try:
-                return build()
-            except Exception as error:
-                self._lost.append(_first_line(error))
-                if not self._waiting:
-                    raise
+    def _replace(self, failed: Upscaler, error: Exception) -> None:
+        """Put the next engine that opens in the place of `failed`, or raise `error` when none is left."""
+        with self._lock:
+            if self._current is not failed:
+                return  # another thread has done it
+            self._lost.append(f"{failed.name} failed: {_first_line(error)}")
+            while self._waiting:
+                try:
+                    self._current = self._waiting.pop(0)()
+                except Exception as refusal:
+                    self._lost.append(_first_line(refusal))
+                    continue
+                log.warning("%s; going on with %s", "; ".join(self._lost), self._current.name)
+                return
+            raise error
 
 
 def open_upscaler(

@@ -6,6 +6,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+QUOTA_FILES = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu"))  # of control group version 2 and 1
+
 
 @cache
 def cpu_flags() -> frozenset[str]:
@@ -36,15 +38,13 @@ def granted_cores() -> int:
 
 def _quota() -> int | None:
     """The quota of control group version 2 or 1 in whole cores, rounded up; None without one."""
-    two, one = Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu")
+    two, one = QUOTA_FILES
     try:
         if two.is_file():
             quota, period = two.read_text(encoding="ascii").split()
         else:
             quota = (one / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
             period = (one / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        if quota in ("max", "-1"):
-            return None
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):
+        return None if quota in ("max", "-1") else -(-int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
         return None
