@@ -72,7 +72,20 @@ def probe(args: argparse.Namespace) -> Outcome:
     """What a file is, what would be kept, and what enlarging it would take."""
     from espcn_demo.video.probe import probe
 
-    found = probe(args.input, out_suffix=args.container, codec=args.codec or "h264", scale=args.scale, limits=GENEROUS)
+    found = probe(
+        args.input,
+        out_suffix=args.container,
+        codec=args.codec or "h264",
+        crf=18 if args.crf is None else args.crf,
+        preset=args.preset,
+        measure=args.estimate,
+        scale=args.scale,
+        weights=args.weights,
+        backend=args.backend,
+        precision=args.precision,
+        quality=args.quality,
+        limits=GENEROUS,
+    )
     return Outcome(found.as_dict(), found.text())
 
 

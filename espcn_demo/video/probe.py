@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
 from ..limits import Limits
-from .estimate import Estimate, clock, estimate, size
+from .estimate import Estimate, estimate, size
 from .facts import Facts, read_facts
 from .plan import Plan
 from .plan import plan as make_plan
@@ -109,9 +108,9 @@ def probe(
     Raises:
         InputError: the file cannot be read, or an option is not offered.
     """
-    path = Path(path)
     from .still import is_still, read_still
 
+    path = Path(path)
     if is_still(path):
         return Probe(str(path), "picture", still=read_still(path, scale=scale, limits=limits))
     facts = read_facts(path, limits=limits)
@@ -133,6 +132,3 @@ def probe(
     options: dict[str, Any] = {"out_suffix": out_suffix, "codec": codec, "crf": crf, "preset": preset}
     found = estimate(path, upscaler, facts=facts, plan=plan, opening=opening, limits=limits, **options)
     return Probe(str(path), "video", facts, plan=plan, estimate=found)
-
-
-__all__ = ["Estimate", "InputError", "Probe", "clock", "probe"]
