@@ -15,6 +15,7 @@ from train.codecs import Codes8, jpeg_round_trip, round_trip
 from train.data import as_plane
 from train.footage import Plane, Random, draw_look, film, move
 
+STRENGTHS = (13.0, 36.0)  # crf that units are encoded at; a run may use a part of them
 FRAMES = 12
 LAST_KEPT = 8  # the encoder looks ahead: the last frames of a clip are coded unlike those of a long one
 
@@ -42,7 +43,7 @@ def encoded_pairs(
     rng: Random,
     *,
     low_size: tuple[int, int] = (128, 160),
-    crf: tuple[float, float] = (14, 36),
+    crf: tuple[float, float] = STRENGTHS,
     keep: int = 3,
 ) -> list[tuple[Codes8, Codes8]]:
     """Film a still, shrink, encode and decode: `keep` pairs of high (2H, 2W) and low (H, W) uint8 luma codes.

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--degradation", choices=DEGRADATIONS, default="bicubic", help="how low resolution is made")
     add("--first", type=Path, help="weights of the first pass, for --degradation second")
-    add("--crf", nargs=2, type=float, default=(14, 36), metavar=("WEAKEST", "STRONGEST"), help="x264-like strengths")
+    add("--crf", nargs=2, type=float, default=(13, 36), metavar=("WEAKEST", "STRONGEST"), help="x264-like strengths")
     add(
         "--variants",
         type=int,

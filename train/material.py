@@ -58,8 +58,17 @@ class EncodedUnit:
     path: Path
     bytes: int
     variant: int
-    crf: tuple[float, float]
     cache: Path | None
+
+    @property
+    def strength(self) -> float:
+        """The x264-like constant rate factor this unit is encoded at."""
+        from train.compressed import STRENGTHS, draw_encoding
+
+        return draw_encoding(self._random(), *STRENGTHS).crf
+
+    def _random(self) -> np.random.Generator:
+        return np.random.default_rng((zlib.crc32(self.path.name.encode()), self.variant))
 
     def load(self, seed: int) -> list[Pair]:
         """The pairs, from the cache when they are there."""
@@ -76,19 +85,20 @@ class EncodedUnit:
         return pairs
 
     def _encode(self) -> list[Pair]:
-        from train.compressed import encoded_pairs
+        from train.compressed import STRENGTHS, encoded_pairs
 
         still = as_plane(load_pair(self.path).high, WHITE)
-        rng = np.random.default_rng((zlib.crc32(self.path.name.encode()), self.variant))
         size = tuple(min(most, side // 16 * 8) for most, side in zip((128, 160), still.shape, strict=True))
         if min(size) < 48:
             raise ValueError("smaller than 96 pixels")
-        return [Pair(high, low) for high, low in encoded_pairs(still, rng, low_size=size, crf=self.crf)]
+        return [Pair(high, low) for high, low in encoded_pairs(still, self._random(), low_size=size, crf=STRENGTHS)]
 
     def _cached(self) -> Path | None:
         if self.cache is None:
             return None
-        key = f"{self.path.name} {self.path.stat().st_size} {self.variant} {self.crf}"
+        from train.compressed import STRENGTHS
+
+        key = f"{self.path.name} {self.path.stat().st_size} {self.variant} {STRENGTHS}"
         return self.cache / (hashlib.sha256(key.encode()).hexdigest()[:24] + ".npz")
 
 
@@ -145,13 +155,14 @@ def picture_units(paths: Sequence[Path], degradation: str) -> tuple[list[Unit], 
 def encoded_units(
     paths: Sequence[Path], *, variants: int, crf: tuple[float, float], cache: Path | None
 ) -> tuple[list[Unit], list[str]]:
-    """About `variants` units for each still, more for larger ones."""
+    """About `variants` units for each still, more for larger ones; only those with a strength within `crf`."""
     units: list[Unit] = []
     pictures, damaged = picture_units(paths, "bicubic")
     for unit in pictures:
         area = unit.bytes * 2 / 5
         count = int(np.clip(round(variants * (area / 150_000) ** 0.5), 1, 2 * variants))
-        units += [EncodedUnit(unit.path, 3 * 128 * 160 * 5, n, crf, cache) for n in range(count)]
+        made = [EncodedUnit(unit.path, 3 * 128 * 160 * 5, n, cache) for n in range(count)]
+        units += [one for one in made if crf[0] <= one.strength <= crf[1]]
     return units, damaged
 
 

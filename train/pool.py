@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,34 @@ from train.material import Unit
 log = logging.getLogger(__name__)
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class Batches(Protocol):
+    """Where a trainer gets its batches from."""
+
+    waited: float  # seconds spent waiting for data
+    first_load: float  # seconds until the first batch
+
+    def __call__(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
+        """Batch `step`: low (N, 1, P, P), high (N, 1, 2P, 2P)."""
+
+    def prepare(self, step: int) -> None:
+        """Load what batch `step` needs."""
+
+
+class Loaded:
+    """Batches of pairs that are in memory already."""
+
+    def __init__(self, pairs: Sequence[Pair], *, batch: int, patch: int, seed: int) -> None:
+        self.waited = self.first_load = 0.0
+        self._sample = PatchSampler(pairs, batch=batch, patch=patch, seed=seed)
+
+    def __call__(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
+        """Batch `step`, see `PatchSampler`."""
+        return self._sample(step, rank=rank, world=world)
+
+    def prepare(self, step: int) -> None:
+        """Nothing to load."""
 
 
 class Pool:

@@ -20,7 +20,7 @@ from espcn_demo.errors import InputError
 from espcn_demo.metrics import psnr
 from espcn_demo.model import ESPCN
 from train.data import Pair, as_plane
-from train.pool import Pool
+from train.pool import Batches
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -141,7 +141,7 @@ class Trainer:
     """Runs `recipe` on the batches of a pool, to `steps` or for `minutes`."""
 
     def __init__(
-        self, recipe: Recipe, pool: Pool, *, steps: int | None = None, minutes: float | None = None,
+        self, recipe: Recipe, pool: Batches, *, steps: int | None = None, minutes: float | None = None,
         device: torch.device | None = None, network: ESPCN | None = None, teacher: nn.Module | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.pool, self.steps, self.minutes = recipe, pool, steps, minutes
@@ -214,7 +214,7 @@ class Trainer:
 
 def train(
     recipe: Recipe,
-    pool: Pool,
+    pool: Batches,
     *,
     steps: int,
     network: ESPCN | None = None,
