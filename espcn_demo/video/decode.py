@@ -60,6 +60,8 @@ class Reader:
         self._length = None if duration is None else _ticks(duration, self.time_base)
         self._origin = _origin(container, stream, self.time_base)
         self._decoder = _decoder(stream)
+        # AVI knows no showing times: with B-frames those that FFmpeg makes up are wrong, and the order alone is right.
+        self._by_order = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames of the part, times shifted."""
@@ -112,6 +114,8 @@ class Reader:
         previous: VideoFrame | None = None
         refused = 0
         for frame in self._decoded(due):
+            if self._by_order and due:
+                frame.pts = heapq.heappop(due)
             damaged = self.health.refused > refused and self._stream.codec_context.name != "vp8"  # it has hidden frames
             while frame.pts is not None and due and due[0] <= frame.pts:
                 missing = heapq.heappop(due)
@@ -137,8 +141,9 @@ class Reader:
             for packet in self._container.demux(self._stream):
                 if not packet.size:
                     break  # the demuxer's own sign of the end
-                if packet.pts is not None and not packet.is_discard:
-                    heapq.heappush(due, packet.pts)
+                stamp = packet.dts if self._by_order else packet.pts
+                if stamp is not None and not packet.is_discard:
+                    heapq.heappush(due, stamp)
                 yield from self._decode(packet)
         except FFmpegError:
             self.health.cut_off = True

@@ -50,6 +50,7 @@ def join(
     `source` must be freshly opened: it is read from its beginning.
     """
     import av
+    from av.error import ArgumentError, InvalidDataError
 
     side = SideStreams()
     options = _options(encoding, source)
@@ -64,8 +65,16 @@ def join(
         copy_metadata(source, container, window, times_end=end)
         container.start_encoding()
         pictures = _ours(packets(folder, segments, encoding.time_base), video)
-        for packet in heapq.merge(pictures, _others(source, side, window), key=_time):
-            container.mux_one(packet)
+        refused = 0
+        for packet in heapq.merge(pictures, _others(source, side), key=_time):
+            try:
+                container.mux_one(packet)
+            except (InvalidDataError, ArgumentError):
+                if packet.stream.index == video.index:
+                    raise
+                refused += 1
+    if refused:
+        side.notes.append(f"{refused} damaged packets beside the picture were left out")
     return Joined(side.audio, tuple(side.notes))
 
 
@@ -107,14 +116,14 @@ def _ours(pictures: Iterator[Packet[Any]], video: Stream) -> Iterator[Packet[Any
         yield packet
 
 
-def _others(source: InputContainer, side: SideStreams, window: Window) -> Iterator[Packet[Any]]:
+def _others(source: InputContainer, side: SideStreams) -> Iterator[Packet[Any]]:
     """The other streams' packets in the order of the source; where it is damaged they end."""
     from av.error import FFmpegError
 
     if side.routes:
         try:
             for packet in source.demux([source.streams[index] for index in side.routes]):
-                if packet.size and window.holds(packet):
+                if packet.size:
                     yield from side.routes[packet.stream.index].convert(packet)
         except FFmpegError as error:
             side.notes.append(f"the other streams could be read only in part ({error.strerror})")

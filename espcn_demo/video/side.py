@@ -42,6 +42,8 @@ _OWN_KEYS = re.compile(
     r"(?i)^(encoder|duration|major_brand|minor_version|compatible_brands|alpha_mode|rotate|bps|number_of_.*|_statistics.*"
     r"|vendor_id|source_id)(-\w+)?$"
 )
+_QUICKTIME = {"fre": "fra", "deu": "ger", "nld": "dut", "ell": "gre", "zho": "chi"}  # the names that FFmpeg's MOV knows
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _TAG = re.compile(r"<[^>]{0,80}>|\{\\[^}]*\}")
 _ASS_HEADER = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
@@ -88,18 +90,33 @@ class Route(Protocol):
 
 @dataclass
 class Copy:
-    """Packets as they are."""
+    """Packets as they are; `still` for a cover picture, which has no time."""
 
     target: Stream
     window: Window
+    still: bool = False
+    _last: int | None = None
 
     def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
         """The same packet, for the other stream."""
-        if packet.dts is None and packet.pts is None:
+        if self.still:
+            packet.pts = packet.dts = 0
+        elif not self.window.holds(packet):
             return
-        self.window.move(packet)
+        else:
+            self.window.move(packet)
+            self._order(packet)
         packet.stream = self.target
         yield packet
+
+    def _order(self, packet: Packet[Any]) -> None:
+        """Damaged clips go back in time, which no muxer takes: such a packet comes right after the one before."""
+        if packet.dts is None:
+            return
+        if self._last is not None and packet.dts < self._last:
+            packet.dts = self._last + 1
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
+        self._last = packet.dts
 
     def finish(self) -> Iterator[Packet[Any]]:
         """Nothing."""
@@ -120,6 +137,8 @@ class Sound:
         """Encode what the packet holds; what does not decode is silent."""
         from av.error import FFmpegError
 
+        if not self._window.holds(packet):
+            return
         self._window.move(packet)
         try:
             frames = self._source.decode(packet)  # type: ignore[attr-defined]  # audio streams decode
@@ -149,7 +168,7 @@ class Text:
         from av.packet import Packet as New
 
         words = read_text(bytes(packet), self.codec)
-        if not words or packet.pts is None:
+        if not words or packet.pts is None or not self.window.holds(packet):
             return
         self.window.move(packet)
         data = words.encode()
@@ -185,6 +204,8 @@ class SideStreams:
                 self.routes[stream.index] = route
 
     def _route(self, stream: Stream, out: OutputContainer, window: Window) -> Route | None:
+        from av.stream import Disposition
+
         container = out.format.name
         kind, codec = str(stream.type), _codec(stream)
         what = f"{kind} stream {stream.index} ({codec})"
@@ -199,7 +220,7 @@ class SideStreams:
         if _holds(container, kind, codec) and _accepted(stream, container):
             if kind == "audio" and self.audio == "none":
                 self.audio = "copied"
-            return Copy(_template(stream, out), window)
+            return Copy(_template(stream, out), window, bool(stream.disposition & Disposition.attached_pic))
         if kind == "audio":
             return self._sound(stream, out, window, what)
         if kind == "subtitle" and codec in TEXT:
@@ -216,7 +237,7 @@ class SideStreams:
         context: Any = stream.codec_context
         rate = 48_000 if name == "libopus" else context.sample_rate
         target: Any = out.add_stream(name, rate=rate)  # type: ignore[call-overload]
-        target.codec_context.layout = context.layout
+        target.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")  # PCM often names none
         target.codec_context.bit_rate = 96_000 * max(1, (context.layout.nb_channels + 1) // 2) + 32_000
         _describe(stream, target)
         return Sound(stream, target, window)
@@ -304,6 +325,8 @@ def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> Any:  # no
 def _describe(source: Stream, target: Stream) -> None:
     target.metadata.update({key: value for key, value in source.metadata.items() if not _OWN_KEYS.match(key)})
     target.disposition = source.disposition
+    if target.container.format.name == "mov" and target.metadata.get("language") in _QUICKTIME:
+        target.metadata["language"] = _QUICKTIME[target.metadata["language"]]
 
 
 def _codec(stream: Stream) -> str:

@@ -1,0 +1,171 @@
+"""What is beside the picture: sound, subtitles, chapters, metadata, attachments; kept, converted or said."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from espcn_demo.video import upscale_video
+from tests.clips import packets, photo_frame, tone, write
+from tests.stand_ins import Nearest
+
+WORDS = ["First line", "Second line, with a comma", "Third"]
+
+
+def frames(count=25):
+    return [photo_frame(index) for index in range(count)]
+
+
+def subtitles(container, codec="subrip", language="fre"):
+    """Add a text subtitle stream; returns packets at 0.1, 0.4 and 0.7 s."""
+    stream = container.add_stream(codec)
+    stream.codec_context.subtitle_header = b"[Script Info]\nScriptType: v4.00+\n"
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+    stream.metadata["language"] = language
+    made = []
+    for number, words in enumerate(WORDS):
+        text = f"{number},0,Default,,0,0,0,,{{\\i1}}{words}{{\\i0}}" if codec == "ass" else words
+        packet = av.Packet(text.encode())
+        packet.pts = packet.dts = 100 + 300 * number
+        packet.duration, packet.time_base, packet.stream = 250, Fraction(1, 1000), stream
+        made.append(packet)
+    return made
+
+
+def rich(path, *, ass=False, sound=("aac", "aac")):
+    """A Matroska with two languages, subtitles, chapters, a font and metadata."""
+
+    def extra(container):
+        container.metadata.update({"title": "A title", "artist": "Somebody", "comment": "No comment"})
+        made = tone(container, seconds=1.0, codec=sound[0], language="eng")
+        made += tone(container, seconds=1.0, codec=sound[1], language="ger", hertz=660)
+        made += subtitles(container, "ass" if ass else "subrip")
+        container.add_attachment("font.ttf", "application/x-truetype-font", b"not really a font" * 9)
+        chapter = {"time_base": Fraction(1, 1000), "metadata": {"title": "Beginning"}}
+        container.set_chapters(
+            [{"id": 1, "start": 0, "end": 400, **chapter}, {"id": 2, "start": 400, "end": 1000, **chapter}]
+        )
+        return made
+
+    return write(path, frames(), extra=extra, time_base=Fraction(1, 1000))
+
+
+def summary(path):
+    with av.open(str(path)) as container:
+        kinds = [(stream.type, stream.language) for stream in container.streams]
+        chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"].get("title")) for c in container.chapters()]
+        return kinds, chapters, {key.lower(): value for key, value in container.metadata.items()}
+
+
+@pytest.mark.parametrize("ass", [False, True])
+def test_matroska_keeps_everything(tmp_path, ass):
+    source = rich(tmp_path / "in.mkv", ass=ass)
+    report = upscale_video(source, tmp_path / "out.mkv", upscaler=Nearest())
+    before, after = summary(source), summary(tmp_path / "out.mkv")
+    assert sorted(before[0], key=str) == sorted(after[0], key=str) and before[1] == after[1]
+    assert {key: after[2].get(key) for key in ("title", "artist", "comment")} == {
+        "title": "A title", "artist": "Somebody", "comment": "No comment",
+    }  # fmt: skip
+    for kind in ("audio", "subtitle"):
+        assert packets(tmp_path / "out.mkv", kind) == packets(source, kind)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        fonts = [(s.name, s.mimetype, s.data) for s in container.streams if s.type == "attachment"]
+    assert fonts == [("font.ttf", "application/x-truetype-font", b"not really a font" * 9)]
+    assert report.audio == "copied" and report.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_mp4_converts_subtitles_and_says_what_it_cannot_hold(tmp_path, suffix):
+    source = rich(tmp_path / "in.mkv", ass=suffix == ".mov")
+    report = upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
+    kinds, chapters, metadata = summary(tmp_path / f"out{suffix}")
+    assert [(kind, language or "und") for kind, language in kinds if kind != "data"] == [
+        ("video", "und"), ("audio", "eng"), ("audio", "ger"),
+        ("subtitle", "fre" if suffix == ".mp4" else "fra"),
+    ]  # fmt: skip
+    assert chapters == summary(source)[1]
+    assert metadata["title"] == "A title" and metadata["artist"] == "Somebody"
+    assert packets(tmp_path / f"out{suffix}", "audio") == packets(source, "audio")
+    texts = [data[2:].decode() for data in packets(tmp_path / f"out{suffix}", "subtitle")[0] if len(data) > 2]
+    assert texts == WORDS
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        stamps = [p.pts * p.time_base for p in container.demux(subtitles=0) if p.size > 2]
+    assert [round(float(stamp), 3) for stamp in stamps] == [0.1, 0.4, 0.7]
+    assert any("font.ttf" in note for note in report.notes) and any("mov_text" in note for note in report.notes)
+    assert report.audio == "copied"
+
+
+def test_mov_text_goes_back_to_matroska(tmp_path):
+    upscale_video(rich(tmp_path / "in.mkv"), tmp_path / "middle.mp4", upscaler=Nearest())
+    upscale_video(tmp_path / "middle.mp4", tmp_path / "out.mkv", upscaler=Nearest())
+    assert [data.decode() for data in packets(tmp_path / "out.mkv", "subtitle")[0]] == WORDS
+
+
+def test_webm_re_encodes_sound_and_turns_subtitles_into_webvtt(tmp_path):
+    source = rich(tmp_path / "in.mkv")
+    report = upscale_video(source, tmp_path / "out.webm", upscaler=Nearest())
+    with av.open(str(tmp_path / "out.webm")) as container:
+        codecs = [stream.codec_context.name for stream in container.streams]
+        sound = sum(frame.samples for frame in container.decode(audio=0))
+    assert codecs == ["vp9", "opus", "opus", "webvtt"]
+    assert abs(sound / 48000 - 1.0) < 0.05
+    assert report.audio == "re-encoded"
+    assert sum("opus" in note for note in report.notes) == 2
+
+
+@pytest.mark.parametrize(("codec", "suffix", "out"), [
+    ("pcm_s16le", ".avi", ".mp4"), ("flac", ".mkv", ".mov"), ("libmp3lame", ".avi", ".mp4"), ("mp2", ".ts", ".mp4"),
+    ("aac", ".ts", ".mp4"), ("pcm_s16le", ".mov", ".mov"), ("libopus", ".mkv", ".mp4"), ("aac", ".mp4", ".gif"),
+])  # fmt: skip
+def test_sound_is_copied_where_it_can_be(tmp_path, codec, suffix, out):
+    source = write(tmp_path / f"in{suffix}", frames(), extra=lambda c: tone(c, seconds=1.0, codec=codec),
+                   time_base=Fraction(1, 90000) if suffix == ".ts" else Fraction(1, 25))  # fmt: skip
+    report = upscale_video(source, tmp_path / f"out{out}", upscaler=Nearest())
+    assert report.frames == 25
+    if out == ".gif":
+        assert report.audio == "none" and any("audio" in note for note in report.notes)
+        return
+    with av.open(str(tmp_path / f"out{out}")) as container:
+        stream = container.streams.audio[0]
+        name, rate = stream.codec_context.codec.canonical_name, stream.codec_context.sample_rate
+        sound = sum(frame.samples for frame in container.decode(stream))
+    copied = codec in ("libmp3lame", "mp2", "aac", "libopus") or suffix == out
+    assert report.audio == ("copied" if copied else "re-encoded")
+    # MP4 has one number for MPEG layers 2 and 3
+    wanted = codec.removeprefix("lib").removesuffix("lame") if copied else "aac"
+    assert name == ("mp3" if wanted == "mp2" else wanted)
+    assert abs(sound / rate - 1.0) < 0.1
+    assert copied == (not report.notes)
+
+
+def test_no_sound_is_none(tmp_path):
+    source = write(tmp_path / "in.mp4", frames(5))
+    assert upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest()).audio == "none"
+
+
+def test_unusual_metadata_survives_in_mp4(tmp_path):
+    def extra(container):
+        container.metadata.update({"title": "A title", "my_own_key": "my own value"})
+        return []
+
+    source = write(tmp_path / "in.mkv", frames(5), extra=extra, time_base=Fraction(1, 1000))
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    metadata = summary(tmp_path / "out.mp4")[2]
+    assert metadata["title"] == "A title" and metadata["my_own_key"] == "my own value"
+
+
+def test_cover_picture_is_kept(tmp_path):
+    from av.stream import Disposition
+
+    def extra(container):
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        made = cover.encode(photo_frame(0, pix_fmt="yuvj420p"))
+        return made + cover.encode(None)
+
+    source = write(tmp_path / "in.mp4", frames(5), extra=extra)
+    report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [bool(s.disposition & Disposition.attached_pic) for s in container.streams.video] == [False, True]
+    assert report.frames == 5 and packets(tmp_path / "out.mp4", "video")[1] == packets(source, "video")[1]
