@@ -38,13 +38,14 @@ def build(jobs: Jobs) -> None:
         except InputError as error:
             yield {status: wording.problem(str(error))}
 
-    button.click(speeds, None, [status, table], show_progress="hidden", api_visibility="private")
+    fields.wire(button.click, speeds, None, [status, table])
 
 
 def _network() -> str:
     return (
-        "<h2>How it works</h2><p>ESPCN (Shi et al. 2016, arXiv:1609.05158) does all its work on the small picture: four "
-        "convolutions look at 11 by 11 pixels of brightness around each pixel and write four new ones, which are then "
+        "<h2>How it works</h2><p>ESPCN (Shi et al. 2016, arXiv:1609.05158) does all its work on the small "
+        "picture: four convolutions look at 11 by 11 pixels of brightness around each pixel and write four new ones, "
+        "which are then "
         "laid out two by two. What they write is added to the plainly repeated pixels, so that the network says only "
         f"what is missing. It has {PARAMETERS:,} trained values, less than a small photograph's file. Colour, to which "
         "eyes are less sensitive, is enlarged bicubically.</p>" + _drawing() + "<p>It sharpens what is there: edges, "
@@ -78,8 +79,8 @@ def _drawing() -> str:
         + f"<path d='M{x - 22} 80h18' class='net-line' marker-end='url(#net-arrow)'/>"
         f"<rect x='{x}' y='56' width='82' height='48' rx='6' class='net-box'/><text x='{x + 41}' y='76'>shuffle</text>"
         f"<text x='{x + 41}' y='93'>2× size</text>"
-        f"<path d='M{x + 82} 80h22' class='net-line' marker-end='url(#net-arrow)'/><circle cx='{x + 118}' cy='80' r='13' "
-        f"class='net-box'/><text x='{x + 118}' y='85'>+</text>"
+        f"<path d='M{x + 82} 80h22' class='net-line' marker-end='url(#net-arrow)'/>"
+        f"<circle cx='{x + 118}' cy='80' r='13' class='net-box'/><text x='{x + 118}' y='85'>+</text>"
         f"<path d='M42 100V164H{x + 118}V94' class='net-line' marker-end='url(#net-arrow)'/>"
         "<text x='330' y='158' class='net-small'>each pixel repeated 2×2</text></svg></div>"
     )
@@ -119,9 +120,9 @@ def _engines(found: work_about.Speeds) -> str:
     )
     refusals = "".join(f"<p class='note'>{escape(text)}</p>" for text in found.refusals)
     return (
-        f"<table class='scores'><caption>Luma of {found.width}×{found.height}, network alone, on {escape(found.machine)}"
-        "</caption><thead><tr><th scope='col'>Engine</th><th scope='col'>frames/s</th><th scope='col'>MP/s</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table>{refusals}"
+        f"<table class='scores'><caption>Luma of {found.width}×{found.height}, network alone, on "
+        f"{escape(found.machine)}</caption><thead><tr><th scope='col'>Engine</th><th scope='col'>frames/s</th>"
+        f"<th scope='col'>MP/s</th></tr></thead><tbody>{rows}</tbody></table>{refusals}"
     )
 
 
@@ -133,8 +134,8 @@ def _limits(limits: Limits) -> str:
         f"<li>Clips up to {wording.duration(limits.seconds)}, or a part of that length of a longer one.</li>"
         f"<li>{limits.files} pictures at a time; {limits.jobs_per_visitor} jobs of one visitor at a time.</li></ul>"
         "<h2>Privacy</h2><p>Files are worked on by this server alone and go nowhere else. They and their results are "
-        f"removed {wording.duration(limits.retention_seconds)} after they were last used, at the latest when the server "
-        "stops. Nothing is kept about visitors, and the page asks no other server for anything.</p>"
+        f"removed {wording.duration(limits.retention_seconds)} after they were last used, at the latest when the "
+        "server stops. Nothing is kept about visitors, and the page asks no other server for anything.</p>"
     )
 
 

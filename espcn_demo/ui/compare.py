@@ -50,7 +50,9 @@ class Curve:
         """The curve as the component wants it; infinite values (equal frames) are drawn at 100 dB."""
         return {
             "times": [round(time, 4) for time in self.times],
-            "series": [{"label": name, "values": [round(min(db, 100.0), 3) for db in all]} for name, all in self.series],
+            "series": [
+                {"label": name, "values": [round(min(db, 100.0), 3) for db in all]} for name, all in self.series
+            ],
         }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from base64 import b64encode
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 from ..errors import InputError
@@ -13,11 +15,10 @@ PICTURES = {
     "Astronaut": "astronaut.png",
     "Cat": "chelsea.png",
     "Coffee": "coffee.png",
-    "Rocket": "rocket.jpg",
     "Motorcycle": "motorcycle_left.png",
 }
 CLIP_SIZE, CLIP_RATE, CLIP_FRAMES = (320, 240), 25, 75
-THUMBNAIL = 112  # pixels, for screens of double density
+THUMBNAIL = 120  # pixels, for screens of double density
 
 
 def picture(name: str, folder: Path) -> Path:
@@ -29,20 +30,17 @@ def picture(name: str, folder: Path) -> Path:
     return target
 
 
-def thumbnails(folder: Path) -> list[Path]:
-    """A small JPEG of each example, in the order of PICTURES."""
-    from PIL import Image
+def thumbnails() -> dict[str, str]:
+    """Each example's name and a small JPEG of it as a data: address."""
+    from PIL import Image, ImageOps
 
-    target = folder / "examples"
-    target.mkdir(exist_ok=True)
-    made = []
+    made = {}
     for name, file in PICTURES.items():
-        path = target / f"{name.lower()}-small.jpg"
-        if not path.exists():
-            with Image.open(_data() / file) as image:
-                image.thumbnail((2 * THUMBNAIL, THUMBNAIL))
-                image.convert("RGB").save(path, quality=85)
-        made.append(path)
+        with Image.open(_data() / file) as image:
+            small = ImageOps.fit(image.convert("RGB"), (THUMBNAIL, THUMBNAIL))
+        packed = BytesIO()
+        small.save(packed, "JPEG", quality=80)
+        made[name] = "data:image/jpeg;base64," + b64encode(packed.getvalue()).decode("ascii")
     return made
 
 

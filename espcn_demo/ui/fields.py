@@ -8,13 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from . import examples, wording
+from . import compare, examples, wording
 
+# Browsers know some clips by their name only.
+CLIPS = ["video", ".mkv", ".ts", ".mts", ".flv", ".3gp", ".wmv", ".avi", ".ogv", ".gif"]
 COPY = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button'), link = element.querySelector('a');
   if (!button || !link) return;
   navigator.clipboard.writeText(link.href).then(() => { button.textContent = 'Copied'; }, () => { link.focus(); });
+});
+"""
+
+CHOOSE = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (button) trigger('click', { index: Number(button.dataset.index) });
 });
 """
 
@@ -27,6 +36,11 @@ def as_uploaded(component: Any) -> Any:  # noqa: ANN401 (any of Gradio's file co
 
     component.preprocess = path
     return component
+
+
+def wire(event: Callable[..., Any], function: Callable[..., Any], inputs: Any, outputs: Any) -> None:  # noqa: ANN401 (Gradio's)
+    """Let a component's event call a function of the page; it is no named endpoint, and shows its own progress."""
+    event(function, inputs, outputs, show_progress="hidden", api_visibility="private")
 
 
 def quality() -> gr.Radio:
@@ -59,9 +73,25 @@ def markup() -> gr.HTML:
     return gr.HTML("", apply_default_css=False, js_on_load=COPY)
 
 
+def outputs(hint: str, tab: str) -> dict[str, Any]:
+    """The right-hand side of a tab: compare, status, download and link, facts, scores."""
+    shown: dict[str, Any] = {"compare": compare.component(hint=hint, elem_id=f"{tab}-compare")}
+    shown |= {"status": message(f"{tab}-status"), "facts": markup(), "scores": markup()}
+    with gr.Row(elem_classes="result-row"):
+        shown |= {"download": download(), "link": markup()}
+    return shown
+
+
+def emptied(shown: dict[str, Any]) -> dict[Any, Any]:
+    """A tab's components as they are before the first result."""
+    blank = {shown[name]: "" for name in ("facts", "scores", "link")}
+    button = gr.DownloadButton("Download", value=None, interactive=False)
+    return blank | {shown["compare"]: None, shown["status"]: wording.status(""), shown["download"]: button}
+
+
 def download() -> gr.DownloadButton:
     """The button for the full-quality file."""
-    return gr.DownloadButton("Download", value=None, interactive=False, variant="primary")
+    return gr.DownloadButton("Download", value=None, interactive=False, variant="primary", scale=0, min_width=240)
 
 
 def ready(path: Path) -> gr.DownloadButton:
@@ -75,7 +105,7 @@ def link(address: str, keep_seconds: float) -> str:
     kept = wording.duration(keep_seconds)
     return (
         f"<p class='note share'><a href='?result={address}'>Link to this result</a> (kept for {kept}) "
-        "<button type='button' class='cmp-button'>Copy link</button></p>"
+        "<button type='button'>Copy link</button></p>"
     )
 
 
@@ -91,10 +121,14 @@ def stop_button(stop: Callable[[str | None], int]) -> gr.Button:
     return button
 
 
-def example_pictures(folder: Path) -> gr.Dataset:
-    """The bundled photographs as small pictures to click; the event gives the index."""
-    picture = gr.Image(type="filepath", visible=False)
-    rows = [[str(path)] for path in examples.thumbnails(folder)]
-    return gr.Dataset(
-        components=[picture], samples=rows, sample_labels=list(examples.PICTURES), type="index", label="Examples"
+def example_pictures() -> gr.HTML:
+    """The bundled photographs as small pictures to click; the event's data has the `index` of the one."""
+    buttons = "".join(
+        f"<button type='button' class='example' data-index='{index}'><img src='{address}' alt=''>{name}</button>"
+        for index, (name, address) in enumerate(examples.thumbnails().items())
+    )
+    return gr.HTML(
+        f"<div class='examples' role='group' aria-label='Examples'>{buttons}</div>",
+        js_on_load=CHOOSE,
+        apply_default_css=False,
     )

@@ -10,11 +10,12 @@ import gradio as gr
 
 from ..errors import InputError
 from ..sandbox import Done
-from . import compare, fields, results, video_tab, wording, work_four
 from . import examples as samples
+from . import fields, results, video_tab, wording, work_four
 from .jobs import Jobs, words
 from .work import PictureResult, PictureSettings
-from .work_clip import ClipResult, Glimpse
+from .work_clip import ClipResult
+from .work_watch import Glimpse
 
 Update = dict[Any, Any]
 
@@ -31,16 +32,9 @@ def build(jobs: Jobs) -> dict[str, Any]:
             with gr.Row():
                 run = gr.Button("Enlarge four times", variant="primary")
                 stop = fields.stop_button(jobs.stop)
-            examples = fields.example_pictures(jobs.runner.storage.cache)
+            examples = fields.example_pictures()
         with gr.Column(scale=9, min_width=320):
-            outputs = {
-                "compare": compare.component(hint=wording.HINT_FOUR, elem_id="four-compare"),
-                "status": fields.message("four-status"),
-                "facts": fields.markup(),
-                "scores": fields.markup(),
-                "download": fields.download(),
-                "link": fields.markup(),
-            }
+            outputs = fields.outputs(wording.HINT_FOUR, "four")
 
     values = [quality, measure, weights]
     everything = [*outputs.values(), stop]
@@ -52,16 +46,15 @@ def build(jobs: Jobs) -> dict[str, Any]:
         else:
             yield {outputs["status"]: wording.problem(wording.NO_UPLOAD)}
 
-    def run_example(index: int, q: str, m: bool, w: str, request: gr.Request) -> Iterator[Update]:
+    def run_example(event: gr.EventData, q: str, m: bool, w: str, request: gr.Request) -> Iterator[Update]:
         """Put an example into the field and enlarge it."""
-        path = samples.picture(list(samples.PICTURES)[index], jobs.runner.storage.cache)
+        path = samples.picture(list(samples.PICTURES)[event.index], jobs.runner.storage.cache)
         yield {source: str(path)}
         yield from _work(jobs, path, PictureSettings(q, m, w), outputs, stop, request)
 
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    source.upload(run_four, [source, *values], everything, **private)
-    run.click(run_four, [source, *values], everything, **private)
-    examples.click(run_example, [examples, *values], [source, *everything], **private)
+    fields.wire(source.upload, run_four, [source, *values], everything)
+    fields.wire(run.click, run_four, [source, *values], everything)
+    fields.wire(examples.click, run_example, values, [source, *everything])
     return outputs
 
 

@@ -10,8 +10,8 @@ import gradio as gr
 
 from ..errors import InputError
 from ..sandbox import Done, StoppedError
-from . import compare, fields, results, work, wording
 from . import examples as samples
+from . import fields, results, wording, work
 from .jobs import Jobs, words
 
 Update = dict[Any, Any]
@@ -23,7 +23,11 @@ def build(jobs: Jobs) -> dict[str, Any]:
         with gr.Column(scale=4, min_width=300):
             source = fields.as_uploaded(
                 gr.Image(
-                    label="Picture", type="filepath", image_mode=None, sources=["upload", "clipboard", "webcam"], height=250
+                    label="Picture",
+                    type="filepath",
+                    image_mode=None,
+                    sources=["upload", "clipboard", "webcam"],
+                    height=250,
                 )
             )
             quality = fields.quality()
@@ -34,21 +38,15 @@ def build(jobs: Jobs) -> dict[str, Any]:
             with gr.Row():
                 run = gr.Button("Upscale", variant="primary")
                 stop = fields.stop_button(jobs.stop)
-            examples = fields.example_pictures(jobs.runner.storage.cache)
+            examples = fields.example_pictures()
             with gr.Accordion("Several pictures at once", open=False):
                 many = gr.File(file_count="multiple", label="Pictures", height=140)
                 run_many = gr.Button("Upscale all")
         with gr.Column(scale=9, min_width=320):
-            shown = compare.component(hint=wording.HINT_IMAGE, elem_id="image-compare")
-            outputs = {
-                "compare": shown,
-                "status": fields.message("image-status"),
-                "facts": fields.markup(),
-                "scores": fields.markup(),
-                "download": fields.download(),
-                "link": fields.markup(),
-            }
-            gallery = gr.Gallery(label="Results", visible=False, columns=3, height=360, object_fit="contain", interactive=False)
+            outputs = fields.outputs(wording.HINT_IMAGE, "image")
+            gallery = gr.Gallery(
+                label="Results", visible=False, columns=3, height=360, object_fit="contain", interactive=False
+            )
             bundle = gr.DownloadButton("Download all (zip)", visible=False)
 
     values = [quality, measure, weights, strip]
@@ -64,9 +62,16 @@ def build(jobs: Jobs) -> dict[str, Any]:
         """Upscale the picture in the field."""
         yield from one(path, work.PictureSettings(q, m, w, s), request)
 
-    def run_example(index: int, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+    def run_new(path: str | None, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+        """Upscale what has just come into the field; an emptied field empties the result."""
+        if path:
+            yield from one(path, work.PictureSettings(q, m, w, s), request)
+        else:
+            yield fields.emptied(outputs)
+
+    def run_example(event: gr.EventData, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
         """Put an example into the field and upscale it."""
-        path = samples.picture(list(samples.PICTURES)[index], jobs.runner.storage.cache)
+        path = samples.picture(list(samples.PICTURES)[event.index], jobs.runner.storage.cache)
         yield {source: str(path)}
         yield from one(str(path), work.PictureSettings(q, m, w, s), request)
 
@@ -74,18 +79,22 @@ def build(jobs: Jobs) -> dict[str, Any]:
         """Upscale several pictures."""
         yield from _many(jobs, paths or [], work.PictureSettings(q, m, w, s), outputs, (stop, gallery, bundle), request)
 
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    source.input(run_one, [source, *values], everything, **private)
-    run.click(run_one, [source, *values], everything, **private)
-    measure.input(run_one, [source, *values], everything, **private)
-    examples.click(run_example, [examples, *values], [source, *everything], **private)
-    run_many.click(run_all, [many, *values], everything, **private)
+    fields.wire(source.input, run_new, [source, *values], everything)
+    fields.wire(run.click, run_one, [source, *values], everything)
+    fields.wire(measure.input, run_one, [source, *values], everything)
+    fields.wire(examples.click, run_example, values, [source, *everything])
+    fields.wire(run_many.click, run_all, [many, *values], everything)
     return outputs
 
 
 def _one(
-    jobs: Jobs, path: Path, settings: work.PictureSettings, outputs: dict[str, Any], stop: Any, request: gr.Request
-) -> Iterator[Update]:  # `stop` is the button
+    jobs: Jobs,
+    path: Path,
+    settings: work.PictureSettings,
+    outputs: dict[str, Any],
+    stop: gr.Button,
+    request: gr.Request,
+) -> Iterator[Update]:
     status = outputs["status"]
     yield {status: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
     folder = jobs.folder()
@@ -119,7 +128,9 @@ def _many(
         yield {status: wording.problem("Choose some pictures first: drop them into the field for several pictures.")}
         return
     if len(paths) > jobs.limits.files:
-        yield {status: wording.problem(f"These are {len(paths)} pictures; choose {jobs.limits.files} at most at a time.")}
+        yield {
+            status: wording.problem(f"These are {len(paths)} pictures; choose {jobs.limits.files} at most at a time.")
+        }
         return
     yield {stop: gr.Button(interactive=True), gallery: gr.Gallery(value=[], visible=True), bundle: gr.skip()}
     folder, done, refused = jobs.folder(), [], []

@@ -22,7 +22,8 @@ def build(runner: Runner) -> gr.Blocks:
     """The page for one server."""
     jobs = Jobs(runner)
     keep = runner.limits.retention_seconds
-    with gr.Blocks(title=wording.TITLE, analytics_enabled=False, delete_cache=None) as blocks:
+    blocks = gr.Blocks(title=wording.TITLE, analytics_enabled=False)
+    with blocks:
         gr.HTML(wording.header(), apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Image", id="image"):

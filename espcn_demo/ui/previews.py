@@ -1,4 +1,4 @@
-"""Pictures for looking at: enlarged by plain methods, shrunk for measuring, and written so that every browser shows them.
+"""Pictures for looking at: enlarged by plain methods, shrunk for measuring, in formats that every browser shows.
 
 PSNR is measured on the arrays, never on these files.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..degrade import crop_even, shrink, to_codes
+from ..degrade import shrink, to_codes
 from . import wording
 from .compare import Side
 
@@ -73,8 +73,9 @@ def eight_bits(picture: Picture) -> Codes:
 
 def cropped(picture: Picture, multiple: int) -> Picture:
     """The picture without its last rows and columns, so that both sides divide by `multiple`."""
-    alpha = None if picture.alpha is None else crop_even(picture.alpha, multiple)
-    return replace(picture, colour=crop_even(picture.colour, multiple), alpha=alpha)
+    height, width = (side // multiple * multiple for side in picture.colour.shape[:2])
+    alpha = None if picture.alpha is None else picture.alpha[:height, :width]
+    return replace(picture, colour=picture.colour[:height, :width], alpha=alpha)
 
 
 def shrunk(picture: Picture, factor: int) -> Picture:
@@ -83,7 +84,7 @@ def shrunk(picture: Picture, factor: int) -> Picture:
     white = int(np.iinfo(picture.colour.dtype).max)
 
     def small(plane: Codes) -> Codes:
-        return to_codes(shrink(np.asarray(plane, np.float32) / white, factor), white)
+        return to_codes(shrink(np.asarray(plane, np.float32) / np.float32(white), factor), white)
 
     colour = whole.colour
     made = small(colour) if colour.ndim == 2 else np.dstack([small(colour[..., channel]) for channel in range(3)])

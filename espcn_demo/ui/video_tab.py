@@ -13,7 +13,8 @@ from ..sandbox import Done
 from . import compare, examples, fields, results, wording, work_clip, work_measure
 from .compare import Side
 from .jobs import Jobs, words
-from .work_clip import ClipResult, ClipSettings, Glimpse
+from .work_clip import ClipResult, ClipSettings
+from .work_watch import Glimpse
 
 Update = dict[Any, Any]
 CODECS = [("H.264", "h264"), ("HEVC (H.265)", "hevc"), ("AV1", "av1")]
@@ -23,7 +24,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
     """Lay the tab out and wire it; the components that show a result."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
-            source = fields.as_uploaded(gr.Video(label="Clip", sources=["upload"], format=None, height=250))
+            source = fields.as_uploaded(gr.File(label="Clip", file_types=fields.CLIPS, height=160))
             measure = fields.measure()
             with gr.Row():
                 start = gr.Number(0, label="Start (s)", minimum=0, info="Where to begin.", min_width=120)
@@ -38,14 +39,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
                 stop = fields.stop_button(jobs.stop)
             example = gr.Button("Try the example clip", size="sm")
         with gr.Column(scale=9, min_width=320):
-            outputs = {
-                "compare": compare.component(hint=wording.HINT_VIDEO, elem_id="video-compare"),
-                "status": fields.message("video-status"),
-                "facts": fields.markup(),
-                "scores": fields.markup(),
-                "download": fields.download(),
-                "link": fields.markup(),
-            }
+            outputs = fields.outputs(wording.HINT_VIDEO, "video")
 
     values = [quality, measure, weights, codec, crf, start, end]
     everything = [*outputs.values(), stop]
@@ -53,9 +47,11 @@ def build(jobs: Jobs) -> dict[str, Any]:
     def preview(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
         """Show the first two seconds."""
         if path:
-            yield from _work(jobs, "preview", work_clip.preview, Path(path), ClipSettings(*chosen), outputs, stop, request)
+            yield from _work(
+                jobs, "preview", work_clip.preview, Path(path), ClipSettings(*chosen), outputs, stop, request
+            )
         else:
-            yield {outputs["compare"]: None, outputs["status"]: wording.status("")}
+            yield fields.emptied(outputs)
 
     def whole(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
         """Enlarge the clip, or measure on it."""
@@ -87,11 +83,10 @@ def build(jobs: Jobs) -> dict[str, Any]:
         yield {source: str(path)}
         yield from preview(str(path), q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
 
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    source.upload(run_preview, [source, *values], everything, **private)
-    source.clear(run_preview, [source, *values], everything, **private)
-    run.click(run_whole, [source, *values], everything, **private)
-    example.click(run_example, values, [source, *everything], **private)
+    fields.wire(source.upload, run_preview, [source, *values], everything)
+    fields.wire(source.clear, run_preview, [source, *values], everything)
+    fields.wire(run.click, run_whole, [source, *values], everything)
+    fields.wire(example.click, run_example, values, [source, *everything])
     return outputs
 
 

@@ -77,7 +77,8 @@ def scores(rows: Sequence[tuple[str, float, float]], *, caption: str, own: int =
         gain = "" if reference is None or isinf(db) or isinf(reference) else f"{db - reference:+.2f} dB"
         gain = f"<strong>{gain}</strong>" if index < own and gain else gain
         lines.append(
-            f"<tr><th scope='row'>{escape(name)}</th><td>{decibel(db)}</td><td>{similarity:.4f}</td><td>{gain}</td></tr>"
+            f"<tr><th scope='row'>{escape(name)}</th><td>{decibel(db)}</td><td>{similarity:.4f}</td>"
+            f"<td>{gain}</td></tr>"
         )
     head = "<tr><th scope='col'>Method</th><th scope='col'>PSNR</th><th scope='col'>SSIM</th>"
     return (

@@ -189,7 +189,11 @@ def _enlarge(small: Picture, upscaler: Upscaler, target: Path, settings: Picture
 
 
 def _name(source: Path, original: Picture, scale: int) -> str:
-    suffix = source.suffix.lower() if source.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff") else ".png"
+    suffix = (
+        source.suffix.lower()
+        if source.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+        else ".png"
+    )
     return f"{source.stem[:60] or 'picture'}-{scale}x{suffix}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from ..errors import InputError
 from . import clips, wording
 from .compare import Curve, Side, Value, clip
 from .work import engine
+from .work_watch import Watcher
 
 if TYPE_CHECKING:
     from ..limits import Limits
     from ..upscaler import Upscaler
-    from ..video.report import Progress, VideoReport
+    from ..video.report import VideoReport
 
 PREVIEW_SECONDS = 2.0
 PREVIEW_BUDGET = 2.4  # seconds for enlarging the preview; it is cut shorter where that would take longer
-LOOK_EVERY = 0.8  # seconds between two pictures of the newest frame
 SOURCE, SMOOTH = "Source (nearest)", "Source (smooth)"
 
 
@@ -88,19 +88,6 @@ class ClipResult:
             "download": {"path": str(self.download)} if self.download else None,
             "status": self.status,
         }
-
-
-@dataclass(frozen=True)
-class Glimpse:
-    """Progress of a run; `picture` is a JPEG of the newest frame's luma, when there is a new one."""
-
-    frames: int
-    total: int | None
-    fps: float
-    eta: float | None
-    picture: Path | None
-    width: int
-    height: int
 
 
 def preview(
@@ -179,7 +166,7 @@ def video(
         start=settings.start or None,
         duration=settings.duration,
         limits=limits,
-        on_progress=_Watcher(folder, on_progress),
+        on_progress=Watcher(folder, on_progress),
         cancelled=cancelled,
     )
     stages = {name: stage.spent for name, stage in report.stages.items()}
@@ -267,9 +254,7 @@ def _beside(
     )
 
 
-def _with_bicubic(
-    first: ClipResult, path: Path, folder: Path, settings: ClipSettings, limits: Limits
-) -> ClipResult:
+def _with_bicubic(first: ClipResult, path: Path, folder: Path, settings: ClipSettings, limits: Limits) -> ClipResult:
     """The same with the bicubic clip to choose from too, unless that would take long."""
     if first.width * first.height * len(first.times) > 500_000_000:
         return first
@@ -306,35 +291,3 @@ def _playable(target: Path, report: VideoReport, folder: Path, matrix: str) -> t
             return target, (context.width, context.height)
     copy = clips.write_clip(target, folder / "result-preview.mp4", crf=14, matrix=matrix)
     return copy.path, (copy.width, copy.height)
-
-
-class _Watcher:
-    """Turns the pipeline's progress into glimpses, with a picture now and then."""
-
-    def __init__(self, folder: Path, tell: Callable[[object], None]) -> None:
-        self._folder, self._tell = folder, tell
-        self._last = self._number = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        """Pass one step on, a few a second at most."""
-        now = time.monotonic()
-        picture = None
-        if now - self._last >= LOOK_EVERY:
-            self._last = now
-            self._number += 1
-            picture = self._picture(progress.latest)
-        elif progress.total is None or progress.frames < progress.total:
-            return
-        height, width = progress.latest.shape
-        self._tell(Glimpse(progress.frames, progress.total, progress.fps, progress.eta, picture, width, height))
-
-    def _picture(self, latest: np.ndarray[Any, Any]) -> Path:
-        from PIL import Image
-
-        step = max(1, max(latest.shape) // 1280)
-        shown = latest[::step, ::step]
-        if shown.dtype != np.uint8:
-            shown = (shown >> max(0, int(latest.max()).bit_length() - 8)).astype(np.uint8)
-        path = self._folder / f"live-{self._number % 4:.0f}.jpg"  # the newest few: browsers may still load the one before
-        Image.fromarray(np.ascontiguousarray(shown)).save(path, quality=80)
-        return path

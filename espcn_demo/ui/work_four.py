@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import previews, wording
+from . import previews
 from .work import PictureResult, PictureSettings, engine, table
 from .work_clip import ClipResult, ClipSettings, video
 
@@ -139,7 +139,7 @@ def _scores(
     white = int(np.iinfo(measured.original.dtype).max)
     middle = upscale_plane(twice, measured.shrunk, white=white)
     height, width = measured.original.shape
-    enlarged = resize(np.asarray(middle, np.float32) / white, width, height)
+    enlarged = resize(np.asarray(middle, np.float32) / np.float32(white), width, height)
     planes = {ONCE: to_codes(enlarged, white)}
     if second:
         planes[NAIVE] = upscale_plane(twice, middle, white=white)

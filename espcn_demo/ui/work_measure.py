@@ -16,7 +16,8 @@ from ..video.quality import frame_ssim
 from . import wording
 from .compare import Curve, Side
 from .work import engine
-from .work_clip import ClipResult, ClipSettings, Glimpse
+from .work_clip import ClipResult, ClipSettings
+from .work_watch import Glimpse
 
 if TYPE_CHECKING:
     from ..limits import Limits
@@ -113,9 +114,7 @@ def restore_frame(plane: Plane, white: int, upscaler: Upscaler) -> tuple[dict[st
     restored[NETWORK] = np.asarray(own, np.float32) / np.float32(white)
     source = np.asarray(small, np.float32) / np.float32(white)
     for method in PLAIN:
-        restored[wording.METHOD_NAMES[method]] = np.clip(
-            resize(source, wanted.shape[1], wanted.shape[0], method), 0, 1
-        )
+        restored[wording.METHOD_NAMES[method]] = np.clip(resize(source, wanted.shape[1], wanted.shape[0], method), 0, 1)
     found = {name: psnr(wanted, made, border=4) for name, made in restored.items() if name != "Original"}
     return found, restored
 
