@@ -7,23 +7,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..limits import Limits
 from .clip import Batch, Clip, open_clip
+from .finish import complete, mark, report
 from .frames import Samples
-from .mux import Joined, join
 from .pipeline import Pipeline
-from .report import Progress, VideoReport, bottleneck
-from .segments import Segment, SegmentWriter, Workshop, identity
-from .settings import Settings, check_settings
-from .side import Window
-from .source import open_source, video_stream
-from .verify import Expected, verify
+from .report import Progress, VideoReport
+from .segments import SegmentWriter, Workshop, identity
+from .settings import check_settings
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -71,11 +66,11 @@ def upscale_video(
     check_output(path, out)
     engine, marks = _engine(upscaler, scale, weights, backend, quality)
     with open_clip(path, settings, scale=engine.scale, limits=limits) as clip:
-        key = {"input": identity(path), "settings": settings.as_dict(), "engine": marks, "encoder": _mark(clip)}
+        key = {"input": identity(path), "settings": settings.as_dict(), "engine": marks, "encoder": mark(clip)}
         workshop = Workshop(out, key)
         try:
             workshop.open(resume=resume)
-            report = _work(clip, engine, workshop, out, on_progress, cancelled, begin)
+            done = _work(clip, engine, workshop, out, on_progress, cancelled, begin)
         except InputError:
             workshop.remove()
             raise
@@ -87,7 +82,7 @@ def upscale_video(
             workshop.remove()
             raise
         workshop.remove()
-    return report
+    return done
 
 
 def upscale_frames(
@@ -221,45 +216,16 @@ def _work(
     pipeline: Pipeline[Batch, tuple[Batch, Samples]] = Pipeline(cancelled=cancelled)
     teller = _Teller(clip, pipeline, on_progress, resumed)
     sink = encode_segments(clip, engine, workshop, pipeline=pipeline, on_batch=teller.tell if on_progress else None)
-    segments = workshop.segments
-    draft = workshop.folder / f"draft{out.suffix}"
-    joined = _join(clip, workshop, draft)
-    span = (segments[-1].last - segments[0].first) * clip.encoding.time_base
-    if clip.encoding.settings.container != "gif":
-        verify(draft, Expected(workshop.frames, span, _mean(clip, sink.first, resumed), _mean(clip, sink.last, 0)))
-    os.replace(draft, out)
-    return _report(clip, engine, segments, out, joined, pipeline, resumed, time.perf_counter() - begin)
-
-
-def _join(clip: Clip, workshop: Workshop, draft: Path) -> Joined:
-    """Put the result together, from the source opened afresh."""
-    if clip.encoding.settings.container == "gif":
-        from .gif import write_gif
-
-        return write_gif(workshop.folder, workshop.segments, clip, draft)
-    with open_source(clip.path, limits=clip.limits, part=_part(clip.encoding.settings)) as source:
-        chosen = video_stream(source)
-        assert chosen is not None
-        return join(
-            workshop.folder, workshop.segments, source, chosen, clip.encoding, draft, clip_window(clip)
-        )
-
-
-def clip_window(clip: Clip) -> Window:
-    """The part of the other streams that goes with the frames."""
-    settings = clip.encoding.settings
-    if not settings.start and settings.duration is None:
-        return Window()
-    begin = Fraction(clip.container.start_time or 0, 1_000_000) + settings.start
-    return Window(begin, None if settings.duration is None else begin + settings.duration, settings.start)
+    first, last = _mean(clip, sink.first, resumed), _mean(clip, sink.last, 0)
+    joined = complete(clip, workshop, out, first=first, last=last)
+    seconds = time.perf_counter() - begin
+    return report(clip, engine, workshop.segments, out, joined, pipeline.stages, resumed=resumed, seconds=seconds)
 
 
 class _Teller:
     """Turns finished batches into Progress."""
 
-    def __init__(
-        self, clip: Clip, pipeline: Pipeline[Any, Any], on_progress: OnProgress | None, resumed: int
-    ) -> None:
+    def __init__(self, clip: Clip, pipeline: Pipeline[Any, Any], on_progress: OnProgress | None, resumed: int) -> None:
         self._clip, self._pipeline, self._on_progress = clip, pipeline, on_progress
         self._resumed, self._done = resumed, 0
         self._begin = time.perf_counter()
@@ -276,41 +242,6 @@ class _Teller:
         self._on_progress(Progress(frames, total, fps, eta, self._pipeline.stages, latest))
 
 
-def _report(
-    clip: Clip,
-    engine: Upscaler,
-    segments: list[Segment],
-    out: Path,
-    joined: Joined,
-    pipeline: Pipeline[Any, Any],
-    resumed: int,
-    seconds: float,
-) -> VideoReport:
-    encoding, stages = clip.encoding, pipeline.stages
-    frames = sum(segment.frames for segment in segments)
-    length = float((segments[-1].last + segments[-1].hold - segments[0].first) * encoding.time_base)
-    return VideoReport(
-        input=str(clip.path),
-        output=str(out),
-        width=encoding.width,
-        height=encoding.height,
-        scale=engine.scale,
-        backend=engine.name,
-        reason=engine.reason,
-        encoder=encoding.encoder if encoding.encoder != "ffv1" else "gif",
-        frames=frames,
-        duration=round(length, 6),
-        fps=round(frames / length, 4) if length else 0.0,
-        seconds=round(seconds, 3),
-        stages=stages,
-        bottleneck=bottleneck(stages),
-        audio=joined.audio,
-        damaged=clip.health.repeated,
-        resumed=resumed,
-        notes=(*clip.notes, *joined.notes),
-    )
-
-
 def _engine(
     upscaler: Upscaler | None, scale: int, weights: str | None, backend: str, quality: str
 ) -> tuple[Upscaler, dict[str, Any]]:
@@ -324,13 +255,6 @@ def _engine(
     return engine, {"name": engine.name, "scale": scale, "quality": quality, "weights": resolve(weights).sha256}
 
 
-def _mark(clip: Clip) -> dict[str, str]:
-    """What identifies the encoder's results."""
-    import av
-
-    return {"pyav": av.__version__} | {name: str(value) for name, value in asdict(clip.encoding).items()}
-
-
 def _finish(clip: Clip, batch: Batch, planes: Samples) -> Iterator[VideoFrame]:
     step = len(planes) // len(batch.frames)
     for index, frame in enumerate(batch.frames):
@@ -340,10 +264,6 @@ def _finish(clip: Clip, batch: Batch, planes: Samples) -> Iterator[VideoFrame]:
 
 def _mean(clip: Clip, luma: Samples | None, resumed: int) -> float | None:
     return None if luma is None or resumed else float(luma.mean()) / clip.encoding.layout.white
-
-
-def _part(settings: Settings) -> float | None:
-    return None if settings.duration is None else float(settings.duration)
 
 
 def _why(error: OSError, out: Path, *, kept: bool) -> str:
