@@ -21,7 +21,7 @@ from espcn_demo.upscaler import Codes
 # Decoders for pictures; Pillow's others start programs (EPS), are rarely exercised, or take any file for theirs (TGA).
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "JPEG2000", "PPM", "PCX", "ICO", "QOI")
 _USUAL = "png apng jpg jpeg jpe jfif mpo webp tif tiff bmp dib gif avif avifs"
-_RARE = "jp2 j2k jpx ppm pgm pbm pnm pcx ico qoi heic heif"  # HEIF is a picture too: refused with a reason
+_RARE = "jp2 j2k jpx ppm pgm pbm pnm pcx ico qoi heic heif"  # HEIF without its decoder: refused with a reason
 READABLE = frozenset(f".{suffix}" for suffix in f"{_USUAL} {_RARE}".split())
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -82,7 +82,7 @@ def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits decide
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=_formats()) as image:
                 yield image
                 notes.extend(_first_line(warning.message) for warning in caught)
         except InputError:
@@ -100,11 +100,21 @@ def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
             raise InputError(f"{path.name} is damaged or cut short ({_first_line(error)}).") from error
 
 
+def _formats() -> tuple[str, ...]:
+    """FORMATS, and HEIF where its decoder (the extra `heif`) is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return FORMATS
+    register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
 def _unidentified(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        return f"{path.name} is a HEIF picture, which this cannot read: save it as PNG, JPEG or AVIF first."
+        return f"{path.name} is a HEIF picture: install pillow-heif to read it, or save it as JPEG or PNG first."
     return f"{path.name} is not a picture this can read: use PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF."
 
 
@@ -113,7 +123,8 @@ def _note_kind(path: Path, image: Image.Image, notes: list[str]) -> None:
     count = getattr(image, "n_frames", 1)
     if count > 1:
         notes.append(f"only the first of its {count} pictures is enlarged")
-    if image.format == "AVIF" and _avif_bits(path) > 8:
+    bits = _avif_bits(path) if image.format == "AVIF" else image.info.get("bit_depth", 8)  # pillow-heif gives that
+    if bits > 8:
         notes.append("its samples of more than 8 bits are read as 8 bits")
     if image.format == "JPEG2000" and image.mode in ("RGB", "RGBA"):
         notes.append("JPEG 2000 colour is read at 8 bits a channel")
