@@ -195,7 +195,7 @@ def _options(encoding: Encoding) -> dict[str, str]:
         options = {"deadline": "good", "cpu-used": preset, "crf": crf, "b": "0", "row-mt": "1", "threads": threads}
         return options | ({"auto-alt-ref": "0"} if encoding.layout.alpha else {})
     if name == "ffv1":
-        return {"level": "3", "slices": "4", "threads": "4"}
+        return {"level": "1"}  # without slices, which very small frames cannot have
     return {"preset": settings.preset or "p4", "rc": "vbr", "cq": crf, "b": "0"}
 
 

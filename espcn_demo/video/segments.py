@@ -20,6 +20,7 @@ from ..errors import InputError
 from .encode import Encoding, add_video
 
 if TYPE_CHECKING:
+    from av.container import OutputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
@@ -51,16 +52,20 @@ class SegmentWriter:
     """Encodes frames into one segment file; the file gets its name when it is complete."""
 
     def __init__(self, path: Path, encoding: Encoding) -> None:
-        import av
-
         self._path, self._partial, self._encoding = path, path.with_suffix(path.suffix + ".part"), encoding
         # Matroska counts in milliseconds, MP4 in the clip's ticks, but only Matroska carries VP9's alpha.
         matroska = encoding.layout.alpha or encoding.encoder == "ffv1"
-        self._container = av.open(str(self._partial), "w", format="matroska" if matroska else "mp4")
+        self._container = self._open(self._partial, "matroska" if matroska else "mp4")
         self._stream = add_video(self._container, encoding)
         self._frames: list[int] = []
         self._packets: list[Packet[Any]] = []
         self._hold = 1
+
+    @staticmethod
+    def _open(path: Path, form: str) -> OutputContainer:
+        import av
+
+        return av.open(str(path), "w", format=form)
 
     @property
     def frames(self) -> int:
