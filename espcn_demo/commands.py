@@ -76,7 +76,7 @@ def probe(args: argparse.Namespace) -> Outcome:
         args.input,
         out_suffix=args.container,
         codec=args.codec or "h264",
-        crf=18 if args.crf is None else args.crf,
+        crf=18 if args.crf is None else int(args.crf),
         preset=args.preset,
         measure=args.estimate,
         scale=args.scale,
