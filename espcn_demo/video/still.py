@@ -8,6 +8,9 @@ from typing import Any
 
 from ..limits import GENEROUS, Limits
 
+# Formats by Pillow's names that are taken for pictures; `image.read_picture` decides what of them it reads.
+PICTURES = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "PCX", "ICO", "QOI")
+
 
 @dataclass(frozen=True)
 class Still:
@@ -42,12 +45,10 @@ def is_still(path: Path) -> bool:
     """Whether the file is a picture that does not move; only its first bytes and header are read."""
     from PIL import Image, UnidentifiedImageError
 
-    from ..image.reading import FORMATS
-
     if not path.is_file():
         return False
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=PICTURES) as image:
             return getattr(image, "n_frames", 1) == 1 or image.format not in ("GIF", "PNG")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
