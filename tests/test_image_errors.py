@@ -92,11 +92,13 @@ def test_output_is_checked_before_any_work(photo_file, tmp_path):
     refused(photo_file, tmp_path / "dir.png", "is a folder")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_unwritable_folder(photo_file, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    refused(photo_file, closed / "out.png", "cannot be written: Permission denied")
+def test_unwritable_folder_is_noticed_before_any_work(photo_file, tmp_path, monkeypatch):
+    def denied(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.touch", denied)  # the superuser, as whom tests may run, can write anywhere
+    with pytest.raises(InputError, match=r"out.png cannot be written: Permission denied"):
+        upscale_image(photo_file, tmp_path / "out.png", upscaler=Failing(AssertionError("too late")))
 
 
 def test_write_failures_leave_nothing(photo_file, tmp_path, monkeypatch):

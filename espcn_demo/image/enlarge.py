@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from espcn_demo.errors import InputError
-from espcn_demo.files import refuse_same
+from espcn_demo.files import check_output
 from espcn_demo.image.picture import Picture
 from espcn_demo.image.reading import read_picture
 from espcn_demo.image.writing import format_of, write_picture
@@ -88,7 +88,7 @@ def upscale_image(
     started = time.perf_counter()
     source, out = Path(source), Path(out)
     format_of(out)
-    refuse_same(source, out)
+    check_output(source, out)
     picture = read_picture(source, limits=limits or GENEROUS)
     factor = scale if upscaler is None else upscaler.scale
     format_of(out, width=factor * picture.width, height=factor * picture.height)

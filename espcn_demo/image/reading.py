@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,15 @@ def read_picture(path: Path, *, limits: Limits = GENEROUS) -> Picture:
     """
     _check_file(path, limits)
     notes: list[str] = []
-    with _opened(path, notes) as image:
-        _check_size(path, image, limits)
-        turned_by_pillow = image.format == "TIFF"
-        orientation = orientation_of(image) if turned_by_pillow else 1
-        deep = is_deep(image)
-        image.load()
-        _note_kind(path, image, notes)
+    with ExitStack() as stack:
+        with _decoding(path, notes):
+            image = stack.enter_context(Image.open(path, formats=_formats()))
+            _check_size(path, image, limits)
+            turned_by_pillow = image.format == "TIFF"
+            orientation = orientation_of(image) if turned_by_pillow else 1
+            deep = is_deep(image)
+            _note_kind(path, image, notes)
+            image.load()
         if deep:
             colour, alpha = modes.split(read_deep(path, image))
         else:
@@ -75,16 +77,15 @@ def _check_size(path: Path, image: Image.Image, limits: Limits) -> None:
 
 
 @contextmanager
-def _opened(path: Path, notes: list[str]) -> Iterator[Image.Image]:
-    """The image that Pillow finds in the file; its warnings become notes, whatever it raises an InputError."""
+def _decoding(path: Path, notes: list[str]) -> Iterator[None]:
+    """Pillow's warnings become notes, and whatever it raises an InputError."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits decide
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            with Image.open(path, formats=_formats()) as image:
-                yield image
-                notes.extend(_first_line(warning.message) for warning in caught)
+            yield
+            notes.extend(_first_line(warning.message) for warning in caught)
         except InputError:
             raise
         except UnidentifiedImageError as error:
