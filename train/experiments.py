@@ -72,9 +72,8 @@ def _plot(study: Study, folder: Path) -> Path | None:
     figure = Figure(figsize=(4.2 * len(study.columns), 0.5 + 0.35 * len(study.rows)), layout="constrained")
     FigureCanvasAgg(figure)
     names = [row.name for row in study.rows][::-1]
-    for number, (axes, column) in enumerate(
-        zip(figure.subplots(1, len(study.columns), squeeze=False)[0], study.columns)
-    ):
+    every = figure.subplots(1, len(study.columns), squeeze=False)[0]
+    for number, (axes, column) in enumerate(zip(every, study.columns, strict=True)):
         values = [row.scores[column] for row in study.rows][::-1]
         means, spreads = [float(np.mean(v)) for v in values], [float(np.std(v)) for v in values]
         axes.errorbar(means, range(len(names)), xerr=spreads, fmt="o", capsize=3)
