@@ -48,20 +48,24 @@ def folder() -> Path:
 
 
 def bundled() -> list[str]:
-    """Names of the bundled network weights, sorted."""
-    return sorted(path.stem for path in folder().glob("espcn_x2*.safetensors"))
+    """Names of the bundled network weights, sorted; int8 forms are no networks of their own."""
+    names = (path.stem for path in folder().glob("espcn_x2*.safetensors"))
+    return sorted(name for name in names if not name.endswith("_int8"))
 
 
 def resolve(address: str | None = None) -> Weights:
     """Find and check weights: `address`, else the variable ESPCN_WEIGHTS, else the bundled default.
 
     `address` is a path, a bundled name or `hf://owner/name[@revision]/file.safetensors`. With nothing set no
-    request is made. Raises WeightsError when what was asked for cannot be had.
+    request is made. Raises WeightsError when what was asked for cannot be had; for the variable the bundled default
+    serves then, with the reason, so that a page starts whatever the Hub does.
     """
     if address:
         return _at(address, "asked for")
     if variable := os.environ.get(VARIABLE):
-        return _at(variable, f"set by {VARIABLE}")
+        from espcn_demo.hub import or_bundled
+
+        return or_bundled(lambda: _at(variable, f"set by {VARIABLE}"))
     return replace(read(folder() / f"{DEFAULT}.safetensors"), reason="bundled default")
 
 

@@ -1,6 +1,6 @@
 """Training commands.
 
-python -m train fit | evaluate | experiments | publish | export | crossover   (each has --help)
+python -m train fit | evaluate | experiments | publish | export | quantise | crossover   (each has --help)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ VERBS = {
     "experiments": "redo the original's experiments",
     "publish": "put weights on the Hugging Face Hub",
     "export": "turn a checkpoint into a weights file with its card",
+    "quantise": "make the int8 form of trained weights",
     "crossover": "find where weights for compressed sources overtake those for clean ones",
 }
 
