@@ -19,6 +19,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import zerogpu
@@ -97,7 +98,7 @@ class Runner:
             args: its arguments.
             cancelled: set it to stop the job.
             room: bytes that the results will probably take.
-            gpu_seconds: the estimated time on a GPU; used on ZeroGPU only.
+            gpu_seconds: the estimated time on a GPU, used on ZeroGPU only; by default that of the first file in `args`.
             kwargs: its keyword arguments.
 
         Raises:
@@ -141,7 +142,7 @@ class Runner:
         gpu_seconds: float | None,
     ) -> Iterator[Any]:
         self.storage.touch([*args, *kwargs.values()])
-        if zerogpu.active() and gpu_seconds is not None:
+        if zerogpu.active() and (gpu_seconds := gpu_seconds or self._estimate(args)):
             if zerogpu.fits(gpu_seconds):
                 try:
                     yield from zerogpu.stream(gpu_seconds, function, args, kwargs)
@@ -151,6 +152,15 @@ class Runner:
             else:
                 yield Note(zerogpu.TOO_LONG.format(gpu_seconds, zerogpu.LONGEST))
         yield from self.worker.stream(function, *args, timeout=self.limits.job_seconds, cancelled=cancelled, **kwargs)
+
+    def _estimate(self, args: tuple[object, ...]) -> float | None:
+        """Seconds on a GPU for the first file among the arguments, found by the worker; None without a file."""
+        for value in args:
+            if isinstance(value, Path) and value.is_file():
+                for message in self.worker.stream(zerogpu.estimate, value, self.limits, timeout=60.0, cancelled=None):
+                    if isinstance(message, Done):
+                        return float(message.result)
+        return None
 
     def _count_stages(self, result: object) -> None:
         stages = getattr(result, "stages", None)

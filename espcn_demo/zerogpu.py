@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import math
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .sandbox import DEFECT, Done
+from .limits import Limits
+from .sandbox import Done
+
+log = logging.getLogger(__name__)
 
 LONGEST = 60.0  # seconds: half of what a visitor without an account has for a day
 MARGIN = 1.5  # asked for / estimated; a job that runs out of its time is lost
 START = 4.0  # seconds for moving the network to the GPU and compiling its kernels
 TOO_LONG = "This would take about {:.0f} s of GPU time and {:.0f} s are the most for one job; it runs on the CPU."
 NO_QUOTA = "Your GPU time for today is used up, so this runs on the CPU, which takes longer."
+NO_GPU = "No GPU can be had at the moment, so this runs on the CPU, which takes longer."
+PICTURE_RATE = 1.5e6  # source pixels a second; decoding and encoding take nearly all of it
+CLIP_RATE = 10e6  # the same for clips, whose encoder is the slowest stage
 
 
 class QuotaError(InputError):
@@ -57,7 +65,7 @@ def stream(
     """Run a job on the GPU: yields its progress and `Done`, as `sandbox.Worker.stream`.
 
     Raises:
-        QuotaError: the visitor has no GPU time left, or no GPU is free; run the job on the CPU.
+        QuotaError: there is no GPU, or not for long enough; run the job on the CPU.
         InputError: what the job raised.
     """
     try:
@@ -67,10 +75,31 @@ def stream(
             yield value
     except InputError:
         raise
-    except Exception as error:
-        if "quota" in str(error).lower() or "no gpu" in str(error).lower():
-            raise QuotaError(NO_QUOTA) from error
-        raise InputError(DEFECT) from error
+    except Exception as error:  # no time left, no GPU free, or the time was up: the CPU has none of these
+        log.warning("no GPU for a job: %s", type(error).__name__)
+        words = f"{getattr(error, 'title', '')} {error}".lower()
+        raise QuotaError(NO_QUOTA if "quota" in words or "limit" in words else NO_GPU) from error
+
+
+def estimate(path: Path, limits: Limits) -> float:
+    """Seconds that a picture or a clip will probably take on the GPU; opens the file, so run it in the worker.
+
+    Raises:
+        InputError: it is neither.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if not getattr(picture, "is_animated", False):
+                return float(picture.width * picture.height / PICTURE_RATE)
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        log.debug("not a picture")
+    from .video.facts import read_facts
+
+    facts = read_facts(path, limits=limits)
+    frames = facts.frames or round((facts.duration or limits.seconds) * 30)
+    return float(facts.width * facts.height * frames / CLIP_RATE)
 
 
 @functools.cache
