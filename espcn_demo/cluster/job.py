@@ -1,0 +1,171 @@
+"""One clip of a run: which segments are still to be made, those that are there, and the result at the end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from espcn_demo.cluster.report import ClusterVideoReport, Tally
+from espcn_demo.cluster.shelf import Shelf
+from espcn_demo.cluster.sources import describe
+from espcn_demo.cluster.tasks import Made, Piece, Setup
+from espcn_demo.limits import GENEROUS, Limits
+from espcn_demo.video import finish
+from espcn_demo.video.clip import open_clip
+from espcn_demo.video.report import Stages, StageTime
+from espcn_demo.video.segments import identity
+from espcn_demo.video.settings import Settings
+
+Luma = float | None
+_BLIND = 9  # segments to hand out beyond the last known one when a clip does not tell its length
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What a report tells of the workers' engine."""
+
+    name: str
+    reason: str
+    scale: int
+
+
+class ClipJob:
+    """A clip, opened on the head, whose segments are made elsewhere; a context manager.
+
+    Raises:
+        InputError: the clip or the settings cannot be used, on construction already.
+    """
+
+    def __init__(
+        self, number: int, path: Path, out: Path, settings: Settings, *, setup: Setup, limits: Limits | None
+    ) -> None:
+        self.number, self.path, self.out = number, path, out
+        self._begin = time.perf_counter()
+        self._setup, self._settings, self._limits = setup, settings, limits or GENEROUS
+        self._stack = ExitStack()
+        self._clip = self._stack.enter_context(open_clip(path, settings, scale=setup.scale, limits=limits))
+        self._source = describe(path)
+        self._shelf: Shelf | None = None
+        self._next = 0
+        self._count: int | None = None  # segments, once the end was seen
+        self._resumed = 0
+        self._stages: Stages = {}
+        self._ends: dict[int, tuple[Luma, Luma]] = {}
+
+    def close(self) -> None:
+        """Close the clip; what is finished stays."""
+        self._stack.close()
+
+    def remove(self) -> None:
+        """Remove what is finished."""
+        if self._shelf is not None:
+            self._shelf.remove()
+
+    def start(self, tally: Tally, *, resume: bool) -> None:
+        """Make the folder for segments, once it is known which engine makes them."""
+        engine = {
+            "name": tally.engine,
+            "scale": self._setup.scale,
+            "quality": self._setup.quality,
+            "weights": self._setup.weights.sha256,
+        }
+        key = {"input": identity(self.path), "settings": self._settings.as_dict(), "engine": engine}
+        self._shelf = Shelf(self.out, {**key, "encoder": finish.mark(self._clip)})
+        self._shelf.open(resume=resume)
+        self._resumed = self._shelf.made
+        made = self._shelf.segments
+        if made and made[-1].frames < self._clip.segment:
+            self._count = len(made)
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._shelf is not None
+
+    @property
+    def frames(self) -> int:
+        """Frames in finished segments."""
+        return 0 if self._shelf is None else self._shelf.made
+
+    @property
+    def resumed(self) -> int:
+        """Frames taken over from an interrupted run."""
+        return self._resumed
+
+    @property
+    def total(self) -> int | None:
+        """Expected frames, None when the clip does not tell."""
+        return self._clip.total
+
+    @property
+    def stages(self) -> Stages:
+        """Seconds of all workers together."""
+        return self._stages
+
+    def next(self) -> Piece | None:
+        """The next segment to hand out; None while the end is not known, and after it."""
+        assert self._shelf is not None, "start comes first"
+        while self._shelf.holds(self._next):
+            self._next += 1
+        if self._next >= self._limit():
+            return None
+        index, self._next = self._next, self._next + 1
+        clip = self._clip
+        return Piece(self.number, self._source, self._settings, clip.encoding, self._limits, index, clip.segment)
+
+    def add(self, piece: Piece, made: Made, data: bytes) -> None:
+        """Take a finished segment."""
+        assert self._shelf is not None, "start comes first"
+        if made.segment is not None:
+            self._shelf.put(piece.index, made.segment, data)
+            self._ends[piece.index] = (made.first, made.last)
+        if made.ended:
+            count = piece.index + (made.segment is not None)
+            self._count = count if self._count is None else min(self._count, count)
+        health = self._clip.reader.health
+        for one in fields(health):  # each worker counts from the clip's beginning: the highest is the whole
+            setattr(health, one.name, max(getattr(health, one.name), getattr(made.health, one.name)))
+        self._clip.upright.notes.update(made.notes)
+        for name, stage in made.stages.items():
+            before = self._stages.get(name, StageTime(0.0, 0.0))
+            self._stages[name] = StageTime(round(before.spent + stage.spent, 4), round(before.waited + stage.waited, 4))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all segments are there."""
+        return self._shelf is not None and self._count is not None and len(self._shelf.segments) >= self._count
+
+    def finish(self, tally: Tally) -> ClusterVideoReport:
+        """Join, verify and name the result, exactly as on one machine.
+
+        Raises:
+            InputError: the result is not sound or cannot be written.
+        """
+        assert self._shelf is not None and self._count, "all segments come first"
+        first, last = self._ends.get(0, (None, None))[0], self._ends.get(self._count - 1, (None, None))[1]
+        joined = finish.complete(self._clip, self._shelf, self.out, first=first, last=last)
+        report = finish.report(
+            self._clip,
+            _Engine(tally.engine, tally.reason, self._setup.scale),
+            self._shelf.segments,
+            self.out,
+            joined,
+            self._stages or {"upscale": StageTime(0.0, 0.0)},
+            resumed=self._resumed,
+            seconds=time.perf_counter() - self._begin,
+        )
+        self._shelf.remove()
+        plain: dict[str, Any] = {one.name: getattr(report, one.name) for one in fields(report)}
+        return ClusterVideoReport(**plain, cluster=tally.share())
+
+    def _limit(self) -> int:
+        """Segments that may be handed out: all when the end was seen, else as many as the clip claims to have."""
+        if self._count is not None:
+            return self._count
+        assert self._shelf is not None
+        claimed = -(-(self._clip.total or 0) // self._clip.segment)
+        known = max([len(self._shelf.segments) - 1, *self._shelf.ahead])
+        return max(claimed, known + (2 if self._clip.total else _BLIND))
