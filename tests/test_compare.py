@@ -159,3 +159,15 @@ def test_a_playlist_is_not_compared(tmp_path, make_clip):
 def test_the_height_can_be_chosen_and_is_even(tmp_path, clips):
     report = compare(*clips, Path(tmp_path / "out.mp4"), height=51, seconds=0.1)
     assert report.height % 2 == 0 and abs(report.height - 51) <= 1 and report.width % 4 == 0
+
+
+def test_two_pictures_are_compared_too(tmp_path):
+    for name, colour, size in (("before.png", RED, (64, 48)), ("after.png", BLUE, (128, 96))):
+        Image.new("RGB", size, colour).save(tmp_path / name)
+    report = compare(
+        tmp_path / "before.png", tmp_path / "after.png", tmp_path / "out.gif", labels=("", ""), seconds=0.2
+    )
+    assert (report.width, report.height, report.audio) == (256, 96, "none")
+    with Image.open(tmp_path / "out.gif") as gif:
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+    assert np.abs(shown[48, 30] - RED).max() < 6 and np.abs(shown[48, 200] - BLUE).max() < 6

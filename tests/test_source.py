@@ -17,7 +17,7 @@ from PIL import Image
 from espcn_demo.errors import InputError
 from espcn_demo.limits import Limits
 from espcn_demo.video import source
-from espcn_demo.video.source import frame_count, frame_rate, open_source, rotation, seconds, video_stream
+from espcn_demo.video.source import frame_count, frame_rate, open_source, seconds, video_stream
 
 PLAYLISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n",
@@ -263,13 +263,6 @@ def stream_with(**values):
 )
 def test_frame_rates_are_sane(values, expected):
     assert frame_rate(stream_with(**values)) == expected
-
-
-@pytest.mark.parametrize(
-    ("degrees", "clockwise"), [(0, 0), (-90, 90), (90, 270), (180, 180), (-180, 180), (-89, 90), (-(2**31), 0)]
-)
-def test_rotations_are_sane(degrees, clockwise):
-    assert rotation(SimpleNamespace(rotation=degrees)) == clockwise
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,18 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import InputError
 from ..limits import Limits
 from .facts import read_facts
-from .playback import Picture, Playback, enlarged
+from .playback import Picture, Playback, Standing, enlarged, open_shown
+from .still import is_still
 
 STYLES = ("side", "wipe")
 SUFFIXES = (".mp4", ".gif")
 # A GIF stores every frame whole in 256 colours: larger ones grow to tens of megabytes and stutter.
 GIF_WIDTH, GIF_RATE, GIF_SECONDS = 640, 12.5, 8.0
-WIPE_PERIOD = 4.0  # seconds for the line to go to and fro
+WIPE_PERIOD = 4.0  # seconds for the line to go to and fro; also the length of a comparison of two pictures
 LINE = 2  # pixels, the line between before and after
 X264 = ("-crf", "18", "-vf", "scale=out_color_matrix=bt709:out_range=limited", "-movflags", "+faststart")
 BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
+Shown = Playback | Standing
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ def compare(
 ) -> CompareReport:
     """Write OUT.mp4 (with the sound of `after`) or OUT.gif: `before` enlarged bicubically next to, or under, `after`.
 
+    Two clips or two pictures.
+
     style     "side" puts them side by side, "wipe" moves a line over them
-    seconds   length of the result; by default that of the shorter clip
+    seconds   length of the result; by default that of the shorter clip, 4 for pictures
     height    of each picture in pixels; by default that of `after`
 
     Raises:
@@ -70,9 +74,9 @@ def compare(
     before, after, out = Path(before), Path(after), Path(out)
     _check(out, style, seconds, height)
     with ExitStack() as stack:
-        right = stack.enter_context(Playback(after, limits=limits))
+        right = stack.enter_context(open_shown(after, limits=limits))
         # Untagged clips: both by the rule for the small one, else they would differ in colour by this program's doing.
-        left = stack.enter_context(Playback(before, limits=limits))
+        left = stack.enter_context(open_shown(before, limits=limits))
         right.matrix = left.matrix
         length = _length(left, right, seconds)
         gif = out.suffix.lower() == ".gif"
@@ -102,9 +106,11 @@ def _check(out: Path, style: str, seconds: float | None, height: int | None) -> 
         raise InputError("height must be between 16 and 4320 pixels.")
 
 
-def _length(left: Playback, right: Playback, wanted: float | None) -> float:
+def _length(left: Shown, right: Shown, wanted: float | None) -> float:
     known = [clip.duration for clip in (left, right) if clip.duration is not None]
     length = min([*known, *([wanted] if wanted is not None else [])], default=0.0)
+    if not known:
+        length = wanted or WIPE_PERIOD
     return max(length, float(1 / right.rate))
 
 
@@ -128,14 +134,14 @@ def _gif_limits(length: float, rate: float, notes: list[str]) -> tuple[float, fl
     return min(length, GIF_SECONDS), min(rate, GIF_RATE)
 
 
-def _side(left: Playback, right: Playback, size: tuple[int, int]) -> Callable[[float], Picture]:
+def _side(left: Shown, right: Shown, size: tuple[int, int]) -> Callable[[float], Picture]:
     def frame(moment: float) -> Picture:
         return np.concatenate([enlarged(_as(left, right, moment), size), enlarged(right.at(moment), size)], axis=1)
 
     return frame
 
 
-def _wipe(left: Playback, right: Playback, size: tuple[int, int]) -> Callable[[float], Picture]:
+def _wipe(left: Shown, right: Shown, size: tuple[int, int]) -> Callable[[float], Picture]:
     def frame(moment: float) -> Picture:
         picture = enlarged(right.at(moment), size).copy()
         edge = round(size[0] * (0.5 - 0.4 * sin(2 * pi * moment / WIPE_PERIOD)))
@@ -146,7 +152,7 @@ def _wipe(left: Playback, right: Playback, size: tuple[int, int]) -> Callable[[f
     return frame
 
 
-def _as(left: Playback, right: Playback, moment: float) -> Picture:
+def _as(left: Shown, right: Shown, moment: float) -> Picture:
     """The frame of `left`, enlarged to the size of `right` first: that is what bicubic makes of it."""
     return enlarged(left.at(moment), right.size)
 
@@ -208,7 +214,7 @@ def _sound(path: Path, length: float) -> Iterator[Any]:
     """The first audio track as a moviepy clip, cut to the length, or None; `Playback` has already checked the file."""
     from moviepy import AudioFileClip
 
-    if not read_facts(path).of_kind("audio"):
+    if is_still(path) or not read_facts(path).of_kind("audio"):
         yield None
         return
     track = AudioFileClip(str(path.absolute()))

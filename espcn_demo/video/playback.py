@@ -6,7 +6,8 @@ Only for looking at (comparisons, previews); the work itself never leaves the cl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError
-from ..limits import Limits
+from ..limits import GENEROUS, Limits
 from . import source
 from .facts import orientation
+from .still import is_still
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -91,6 +93,38 @@ class Playback:
         if self.mirrored:
             picture = picture[:, ::-1]
         return enlarged(np.ascontiguousarray(picture), self.size)
+
+
+class Standing:
+    """A picture that does not move, shown like a clip without length."""
+
+    def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
+        from ..image.reading import read_picture
+
+        samples = read_picture(Path(path), limits=limits or GENEROUS)
+        colour = samples.colour if samples.bits == 8 else samples.colour >> 8
+        colour = np.dstack([colour] * 3) if samples.is_grey else colour
+        self._picture = np.ascontiguousarray(colour, np.uint8)
+        self.size = (samples.width, samples.height)
+        self.rate, self.duration, self.matrix = Fraction(25), None, "bt709"
+
+    def at(self, moment: float) -> Picture:
+        """The picture, (H, W, 3) uint8, at any time."""
+        return self._picture
+
+
+@contextmanager
+def open_shown(path: Path, *, limits: Limits | None = None) -> Iterator[Playback | Standing]:
+    """A clip or a picture, to be shown.
+
+    Raises:
+        InputError: it is neither, or damaged.
+    """
+    if is_still(Path(path)):
+        yield Standing(path, limits=limits)
+    else:
+        with Playback(path, limits=limits) as clip:
+            yield clip
 
 
 def enlarged(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -18,7 +18,6 @@ from ..limits import GENEROUS, Limits
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 # Self-contained demuxers: none opens a second file or address (mov would with enable_drefs, which is switched off).
@@ -113,12 +112,6 @@ def frame_count(container: InputContainer, stream: VideoStream) -> int | None:
         return int(stream.frames)
     length = seconds(container, stream)
     return None if length is None else max(1, round(length * frame_rate(stream)))
-
-
-def rotation(frame: VideoFrame) -> int:
-    """Degrees clockwise (0, 90, 180, 270) that show a decoded frame upright; a damaged display matrix counts as 0."""
-    degrees = frame.rotation  # counter-clockwise; -2147483648 when the matrix is not a rotation
-    return round(-degrees / 90) * 90 % 360 if -360 <= degrees <= 360 else 0
 
 
 def check_limits(
