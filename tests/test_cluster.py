@@ -393,9 +393,7 @@ def test_workers_share_no_core():
     )
     count = len(os.sched_getaffinity(0))
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
-        )
+        subprocess.Popen([sys.executable, "-c", code, cores.__file__], stdin=PIPE, stdout=PIPE, text=True)
         for _ in range(count + 1)
     ]
     found = [worker.stdout.readline().split() for worker in workers]
