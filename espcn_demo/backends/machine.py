@@ -48,3 +48,19 @@ def _quota() -> int | None:
         return None if quota in ("max", "-1") else -(-int(quota) // int(period))
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+@cache
+def processor() -> str:
+    """The processor's name and the matrix instructions it has, for tables."""
+    import platform
+
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
+    shown = {"avx512_bf16": "AVX512-BF16", "avx512_vnni": "AVX512-VNNI", "avx_vnni": "AVX-VNNI", "amx_bf16": "AMX"}
+    extensions = [label for flag, label in shown.items() if flag in cpu_flags()]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} ({', '.join(extensions)})" if extensions else name

@@ -49,17 +49,21 @@ def read_twin(weights: Weights) -> Quantised:
         data, card = path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         stated, origin = card["sha256"], card["quantised_from"]
     except FileNotFoundError as error:
-        raise EngineError(f"int8: {weights.name} has no int8 form, make one with python -m train quantise") from error
+        raise EngineError(
+            f"openvino int8: {weights.name} has no int8 form, make one with python -m train quantise"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"int8: the card of {path.name} cannot be read, run python -m train quantise") from error
+        raise EngineError(
+            f"openvino int8: the card of {path.name} cannot be read, run python -m train quantise"
+        ) from error
     if hashlib.sha256(data).hexdigest() != stated:
-        raise EngineError(f"int8: {path.name} is damaged, its SHA-256 differs from its card")
+        raise EngineError(f"openvino int8: {path.name} is damaged, its SHA-256 differs from its card")
     if origin != weights.sha256:
-        raise EngineError(f"int8: {path.name} was made from other weights, run python -m train quantise")
+        raise EngineError(f"openvino int8: {path.name} was made from other weights, run python -m train quantise")
     try:
         return _folded(load(data))
     except (SafetensorError, KeyError, ValueError) as error:
-        raise EngineError(f"int8: {path.name} does not hold this network") from error
+        raise EngineError(f"openvino int8: {path.name} does not hold this network") from error
 
 
 def _folded(tensors: Mapping[str, NDArray[np.float32]]) -> Quantised:
