@@ -152,6 +152,7 @@ def bad_files(files):
     }
 
 
+@pytest.mark.slow
 def test_bad_files_on_the_hub(hub, resolve, files):
     """Each kind of bad file has a folder of its own; also a damaged copy in the cache, which is downloaded again."""
     kinds = bad_files(files)
