@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..limits import Limits
-from .excerpt import Part, choose_excerpts, complexity, packet_sizes, predict_bytes, result_sizes
+from .excerpt import Part, choose_excerpts, complexity, packet_sizes, predict_bytes, result_sizes, settled
 from .facts import Facts, read_facts
 from .luma import sample_luma
 from .plan import Plan
@@ -99,7 +99,8 @@ def estimate(
     covered = sum(run.report.duration for run in runs)
     work = _predict_seconds(runs, frames)
     factor = complexity(packet_sizes(path, limits), parts) if parts else 1.0
-    bytes_ = predict_bytes([packet for run in runs for packet in run.packets], frames, plan.segment, factor)
+    packets = [packet for run in runs for packet in (settled(run.packets) if parts else run.packets)]
+    bytes_ = predict_bytes(packets, frames, plan.segment, factor)
     other = sum(run.other for run in runs) * max(1.0, (facts.duration or covered) / covered)
     return Estimate(
         seconds=round(work + opening, 3),

@@ -13,7 +13,8 @@ from .facts import MAX_PACKETS, Facts
 
 BUDGET = 8.0  # seconds of work that the excerpts may take on a slow machine; they get shorter then
 FEWEST = 8  # frames of an excerpt: fewer say nothing about the encoder
-PIECES = 3  # excerpts spread over the clip: scenes differ by more than the ends of a short excerpt distort
+PIECES = 2  # excerpts spread over the clip: one misses scenes, more are too short to be like a long run
+SETTLE = 4  # packets after a key frame that are smaller than later ones
 Part = tuple[float, float]  # start and length in seconds
 Sizes = Sequence[tuple[float, float]]  # time in seconds and bytes of packets
 
@@ -52,13 +53,14 @@ def packet_sizes(path: Path, limits: Limits | None = None) -> list[tuple[float, 
 
 
 def complexity(sizes: Sizes, parts: Sequence[Part]) -> float:
-    """Mean bytes of the whole source's packets against those inside the parts; outsize ones (key frames) are capped."""
+    """Square root of the source's mean packet against that inside the parts; outsize ones (key frames) are capped."""
     inside = [bytes_ for moment, bytes_ in sizes if any(start <= moment < start + length for start, length in parts)]
     if len(inside) < FEWEST:
         return 1.0
     limit = 4 * float(np.median([bytes_ for _, bytes_ in sizes]))
     whole = np.minimum([bytes_ for _, bytes_ in sizes], limit).mean()
-    return float(np.clip(whole / np.minimum(inside, limit).mean(), 0.5, 2.0))
+    # At constant quality an encoder follows the source's bytes only half-way, measured on seven clips.
+    return float(np.clip(whole / np.minimum(inside, limit).mean(), 0.25, 4.0)) ** 0.5
 
 
 def result_sizes(path: Path) -> tuple[list[tuple[bool, int]], int]:
@@ -68,6 +70,13 @@ def result_sizes(path: Path) -> tuple[list[tuple[bool, int]], int]:
         assert video is not None  # the result has been verified
         packets = [(packet.is_keyframe, packet.size) for packet in container.demux(video) if packet.size]
     return packets, path.stat().st_size - sum(bytes_ for _, bytes_ in packets)
+
+
+def settled(packets: Sequence[tuple[bool, int]]) -> list[tuple[bool, int]]:
+    """Packets of an excerpt without those that are small for following its key frame closely."""
+    if len(packets) < 3 * SETTLE:
+        return list(packets)
+    return [*packets[:1], *packets[1 + SETTLE :]]
 
 
 def predict_bytes(packets: Sequence[tuple[bool, int]], frames: int, segment: int, factor: float) -> float:
