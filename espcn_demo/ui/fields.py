@@ -91,12 +91,12 @@ def emptied(shown: dict[str, Any]) -> dict[Any, Any]:
 
 def download() -> gr.DownloadButton:
     """The button for the full-quality file."""
-    return gr.DownloadButton("Download", value=None, interactive=False, variant="primary", scale=0, min_width=240)
+    return gr.DownloadButton("Download", value=None, interactive=False, variant="primary", scale=0, min_width=270)
 
 
 def ready(path: Path) -> gr.DownloadButton:
     """The download button once there is a file."""
-    label = f"Download {path.suffix[1:].upper()} ({wording.size(path.stat().st_size)})"
+    label = f"Download {path.suffix[1:].upper()}, {wording.size(path.stat().st_size)}"
     return gr.DownloadButton(label, value=str(path), interactive=True)
 
 

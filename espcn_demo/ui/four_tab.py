@@ -30,7 +30,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
             with gr.Accordion("More settings", open=False):
                 weights = fields.weights()
             with gr.Row():
-                run = gr.Button("Enlarge four times", variant="primary")
+                run = gr.Button("Enlarge 4×", variant="primary")
                 stop = fields.stop_button(jobs.stop)
             examples = fields.example_pictures()
         with gr.Column(scale=9, min_width=320):

@@ -80,6 +80,11 @@ def theme() -> gr.themes.Base:
         link_text_color_hover_dark="#8fdcd6",
         link_text_color_active="#0b5450",
         link_text_color_active_dark="#8fdcd6",
+        table_even_background_fill="#ffffff",
+        table_even_background_fill_dark="#181c21",
+        table_odd_background_fill="#f4f4f2",
+        table_odd_background_fill_dark="#1e232a",
+        checkbox_background_color_dark="#111418",
         block_shadow="none",
         block_shadow_dark="none",
     )

@@ -74,7 +74,8 @@ def scores(rows: Sequence[tuple[str, float, float]], *, caption: str, own: int =
     reference = next((db for name, db, _ in rows if name.lower().startswith("bicubic")), None)
     lines = []
     for index, (name, db, similarity) in enumerate(rows):
-        gain = "" if reference is None or isinf(db) or isinf(reference) else f"{db - reference:+.2f} dB"
+        unknown = reference is None or isinf(db) or isinf(reference) or name.lower() == "bicubic"
+        gain = "" if unknown else f"{db - reference:+.2f} dB"
         gain = f"<strong>{gain}</strong>" if index < own and gain else gain
         lines.append(
             f"<tr><th scope='row'>{escape(name)}</th><td>{decibel(db)}</td><td>{similarity:.4f}</td>"
@@ -108,6 +109,8 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     whole = round(seconds)
+    if whole % 3600 == 0:
+        return "1 hour" if whole == 3600 else f"{whole // 3600} hours"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -52,7 +52,7 @@ def speeds() -> Speeds:
             engine = choose(name, weights=weights)
             rate = _rate(engine)
         except InputError as error:
-            refusals.append(f"{name}: {error}")
+            refusals.append(str(error) if str(error).startswith(name) else f"{name}: {error}")
         else:
             rows.append(Row(engine.name, rate, rate * WIDTH * HEIGHT / 1e6))
     rows.sort(key=lambda row: -row.frames)

@@ -70,7 +70,7 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
         notes=(verdict, *(f"Note: {note}." for note in large.notes)),
         scores=scores,
         caption="Shrunk by four, restored, and compared with the original (luma)",
-        own=len(scores) - 4 if scores else 1,
+        own=1,
         download=target,
         status="Measured." if settings.measure else "Done.",
     )
