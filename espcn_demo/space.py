@@ -170,6 +170,7 @@ def _folder(dry_run: Path | None) -> Iterator[Path]:
 
 def _upload(folder: Path, repository: str, kind: Hardware) -> str:
     from huggingface_hub import HfApi, SpaceHardware, errors
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the httpx that its version uses
 
     api, preload = HfApi(library_name="espcn_demo"), _preload()
     try:
@@ -190,7 +191,7 @@ def _upload(folder: Path, repository: str, kind: Hardware) -> str:
         status = error.response.status_code
         why = "run `hf auth login` with a token that may write" if status in (401, 403) else "try again later"
         raise InputError(f"the Hub refused {repository} (HTTP {status}): {why}.") from error
-    except (errors.HTTPError, OSError, RuntimeError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:
         raise InputError("the Hub cannot be reached: check the network and try again.") from error
     return str(url)
 

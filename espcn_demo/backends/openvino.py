@@ -7,6 +7,7 @@ one copy out of the graph's memory puts each pixel's four results in their place
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -32,6 +33,8 @@ class OpenVINO:
     scale = SCALE
 
     def __init__(self, weights: Weights, precision: str, reason: str) -> None:
+        # `import openvino` reports to its makers over the network, unless the package that does it is missing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes an import fail
         import openvino
 
         self._core = openvino.Core()
