@@ -15,7 +15,9 @@ def picture(index: int, width: int = 64, height: int = 48) -> np.ndarray:
     """(height, width, 3) uint8: a window that moves over a photograph."""
     from skimage.data import astronaut
 
-    return np.ascontiguousarray(astronaut()[40 + index : 40 + index + height, 120 + 2 * index : 120 + 2 * index + width])
+    return np.ascontiguousarray(
+        astronaut()[40 + index : 40 + index + height, 120 + 2 * index : 120 + 2 * index + width]
+    )
 
 
 def photo_frame(index: int, width: int = 64, height: int = 48, pix_fmt: str = "yuv420p") -> av.VideoFrame:
@@ -71,7 +73,7 @@ def write(
     extra=None,
     container_options=None,
 ) -> Path:
-    """Write `frames` with `times` (ticks; every 1/rate s by default); `extra(container)` adds streams and returns packets."""
+    """Write `frames` at `times` (ticks; every 1/rate s by default); `extra(container)` adds streams, gives packets."""
     frames = list(frames)
     if times is None:
         times = [round(index / Fraction(rate) / time_base) for index in range(len(frames))]

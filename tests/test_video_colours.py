@@ -165,3 +165,36 @@ def test_alpha_webm_keeps_alpha(tmp_path):
     assert frames[0].format.name == "yuva420p" and frames[0].width == 128
     found = plane(frames[0], 3).astype(int)
     assert np.abs(found[:, :56] - 255).max() <= 4 and np.abs(found[:, 72:] - 40).max() <= 4
+
+
+def location_of(path):
+    """The chroma location that FFmpeg's description of the file names."""
+    av.logging.set_libav_level(av.logging.VERBOSE)
+    av.logging.set_level(av.logging.VERBOSE)
+    try:
+        with av.open(str(path)) as container:
+            text = container.dumps_format()
+    finally:
+        av.logging.set_level(None)
+        av.logging.set_libav_level(av.logging.INFO)
+    return [word for word in ("topleft", "left", "center", "top") if f", {word})" in text or f", {word}," in text]
+
+
+@pytest.mark.parametrize("location", ["left", "center", "topleft"])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_chroma_location_travels(tmp_path, codec, location):
+    options = LOSSLESS | {"chroma_sample_location": location}
+    source = write(tmp_path / "in.mp4", [bars_frame("yuv420p")] * 2, options=options, tags=TAGS["bt709"])
+    assert location_of(source) == [location]
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest(), codec=codec)
+    assert location_of(tmp_path / "out.mp4") == [location]
+
+
+def test_chroma_location_follows_a_turn():
+    from espcn_demo.video.chroma import turn_location
+
+    clockwise = (0, 1, -1, 0)
+    assert turn_location("left", (1, 0, 0, 1)) == "left"
+    assert turn_location("left", clockwise) == "top"
+    assert turn_location("topleft", clockwise) == ""  # the top right has no name
+    assert turn_location("center", clockwise) == "center"

@@ -53,7 +53,10 @@ def rich(path, *, ass=False, sound=("aac", "aac")):
 def summary(path):
     with av.open(str(path)) as container:
         kinds = [(stream.type, stream.language) for stream in container.streams]
-        chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"].get("title")) for c in container.chapters()]
+        chapters = [
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"].get("title"))
+            for c in container.chapters()
+        ]
         return kinds, chapters, {key.lower(): value for key, value in container.metadata.items()}
 
 

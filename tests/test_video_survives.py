@@ -126,7 +126,9 @@ def test_killed_at_random_moments(tmp_path):
             time.sleep(moments.uniform(0.0, 0.6))
             kills += run.poll() is None
             run.send_signal(signal.SIGKILL)
-    final = subprocess.run([*command, str(tmp_path / "out.mp4")], check=True, capture_output=True, text=True, timeout=120)
+    final = subprocess.run(
+        [*command, str(tmp_path / "out.mp4")], check=True, capture_output=True, text=True, timeout=120
+    )
     assert kills >= 5 and int(final.stdout.split()[-1]) >= 0
     assert digest(tmp_path / "out.mp4") == digest(tmp_path / "whole.mp4")
     assert left(tmp_path) == ["in.mp4", "out.mp4", "whole.mp4"]
@@ -145,7 +147,9 @@ def test_cancel_leaves_nothing(tmp_path, small_segments):
     assert 0 < seen[0].frames < 30 and seen[0].total == 30 and seen[0].latest.shape == (96, 128)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a defect"), InputError("no engine"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), RuntimeError("a defect"), InputError("no engine"), MemoryError()]
+)
 def test_whatever_the_engine_raises_leaves_nothing(tmp_path, error):
     source = clip(tmp_path / "in.mp4")
     with pytest.raises(type(error)):
@@ -236,8 +240,18 @@ def test_a_clip_without_frames_is_refused(tmp_path):
 @pytest.mark.parametrize("case", ["same", "folder", "missing folder", "suffix", "codec", "crf", "start", "duration"])
 def test_bad_options_are_one_sentence(tmp_path, case):
     source = clip(tmp_path / "in.mp4", 3)
-    out = {"same": source, "folder": tmp_path, "missing folder": tmp_path / "no" / "out.mp4", "suffix": tmp_path / "a.xyz"}
-    options = {"codec": {"codec": "h265"}, "crf": {"crf": 99}, "start": {"start": float("nan")}, "duration": {"duration": 0}}
+    out = {
+        "same": source,
+        "folder": tmp_path,
+        "missing folder": tmp_path / "no" / "out.mp4",
+        "suffix": tmp_path / "a.xyz",
+    }
+    options = {
+        "codec": {"codec": "h265"},
+        "crf": {"crf": 99},
+        "start": {"start": float("nan")},
+        "duration": {"duration": 0},
+    }
     with pytest.raises(InputError) as caught:
         upscale_video(source, out.get(case, tmp_path / "out.mp4"), upscaler=Nearest(), **options.get(case, {}))
     assert "\n" not in str(caught.value) and left(tmp_path) == ["in.mp4"]
@@ -252,7 +266,11 @@ def test_a_black_or_short_result_is_refused(tmp_path):
     result = write(tmp_path / "out.mp4", [dark] * 5)
     good = Expected(5, Fraction(4, 25), 0.1, 0.1)
     verify(result, good)
-    for bad in (Expected(6, Fraction(4, 25), None, None), Expected(5, Fraction(2), None, None), Expected(5, Fraction(4, 25), 0.5, 0.5)):
+    for bad in (
+        Expected(6, Fraction(4, 25), None, None),
+        Expected(5, Fraction(2), None, None),
+        Expected(5, Fraction(4, 25), 0.5, 0.5),
+    ):
         with pytest.raises(Unsound):
             verify(result, bad)
     (tmp_path / "broken.mp4").write_bytes(result.read_bytes()[:300])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..limits import GENEROUS, Limits
+from .chroma import chroma_location, turn_location
 from .decode import Health, Reader
 from .encode import DEPTHS, Encoding, Light, choose_encoder, read_light
 from .frames import Canvas, Samples, choose_layout, is_transparent, read_tags
@@ -146,7 +147,7 @@ def _decide(
         reason=reason,
         settings=settings,
         layout=layout,
-        tags=read_tags(first, layout),
+        tags=read_tags(first, layout, _location(container, stream, upright) if "420" in layout.result else ""),
         light=read_light([first]) if layout.bits > 8 else Light(),
         width=first.width * scale,
         height=first.height * scale,
@@ -169,6 +170,11 @@ def _decide(
         decided=(*notes, *converted),
         _frames=chain([first], frames),
     )
+
+
+def _location(container: InputContainer, stream: VideoStream, upright: Upright) -> str:
+    assert upright.turn is not None  # it has seen the first frame
+    return turn_location(chroma_location(container, stream), upright.turn.signs)
 
 
 def _batch(frames: list[VideoFrame], planes: list[Samples]) -> Batch:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from .frames import Layout, Tags
 from .settings import Settings
+from .upright import side_data
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -110,7 +111,7 @@ def add_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
     from av.error import FFmpegError
 
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes its banner to stderr otherwise
-    stream: VideoStream = container.add_stream(encoding.encoder, rate=encoding.rate)  # type: ignore[call-overload]
+    stream: VideoStream = container.add_stream(encoding.encoder, rate=encoding.rate)  # type: ignore[assignment]  # video
     stream.time_base = encoding.time_base
     context = stream.codec_context
     _configure(context, encoding)
@@ -145,7 +146,7 @@ def read_light(frames: Iterable[VideoFrame]) -> Light:
     """The HDR metadata of the first frame that has any (AVMasteringDisplayMetadata, AVContentLightMetadata)."""
     light = Light()
     for frame in frames:
-        for data in iter(frame.side_data):  # type: ignore[call-overload]  # PyAV types it as a mapping
+        for data in side_data(frame):
             if data.type.name == "MASTERING_DISPLAY_METADATA":
                 light = replace(light, display=_display(data))
             elif data.type.name == "CONTENT_LIGHT_LEVEL":

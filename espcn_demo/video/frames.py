@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from av.plane import Plane
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
+    from av.video.plane import VideoPlane
 
 Samples = NDArray[np.unsignedinteger[Any]]
 
@@ -154,7 +154,8 @@ class Canvas:
             )
         else:
             range_ = FULL if name.startswith("yuvj") or frame.color_range == FULL else LIMITED
-            work = _same_colours(self._convert, frame, frame.width, frame.height, self.layout.work, range_, self._bicubic)
+            size = (frame.width, frame.height)
+            work = _same_colours(self._convert, frame, *size, self.layout.work, range_, self._bicubic)
         return work
 
     def _blank(self, frame: VideoFrame, work: VideoFrame) -> VideoFrame:
@@ -177,18 +178,17 @@ class Canvas:
         return blank
 
 
-def plane_array(plane: Plane, bits: int) -> Samples:
+def plane_array(plane: VideoPlane, bits: int) -> Samples:
     """A plane as a writable view (H, W), uint8 up to 8 bits and uint16 above, without the padding of its rows."""
     dtype: type[np.unsignedinteger[Any]] = np.uint8 if bits <= 8 else np.uint16
-    rows = plane_rows(plane).view(dtype)
-    return rows[:, : plane.width]  # type: ignore[attr-defined]  # video planes have a width
+    samples: Samples = plane_rows(plane).view(dtype)
+    return samples[:, : plane.width]
 
 
-def plane_rows(plane: Plane) -> NDArray[np.uint8]:
+def plane_rows(plane: VideoPlane) -> NDArray[np.uint8]:
     """A plane's bytes (H, bytes of a padded row), top row first, as a writable view."""
-    size = abs(plane.line_size)  # type: ignore[attr-defined]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, size)  # type: ignore[call-overload]
-    return rows[::-1] if plane.line_size < 0 else rows  # type: ignore[attr-defined]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))
+    return rows[::-1] if plane.line_size < 0 else rows
 
 
 def copy_frame(frame: VideoFrame) -> VideoFrame:

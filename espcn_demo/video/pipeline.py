@@ -14,6 +14,7 @@ from .report import Stages, StageTime
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+Value = TypeVar("Value")
 
 READ, ENLARGE, WRITE = "decode", "upscale", "encode"
 _POLL = 0.05  # seconds between looks at the stop flag while waiting
@@ -49,21 +50,21 @@ class Pipeline(Generic[Item, Done]):
         """Pass every item through the stages in order; the first failure of any stage is raised here."""
         ready: queue.Queue[Item | None] = queue.Queue(self._depth)
         done: queue.Queue[Done | None] = queue.Queue(self._depth)
-        threads = [
-            threading.Thread(target=self._guard, args=(self._read, read, ready), name="espcn-decode", daemon=True),
-            threading.Thread(target=self._guard, args=(self._write, write, done), name="espcn-encode", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
+        stages = {"espcn-decode": (self._read, read, ready), "espcn-encode": (self._write, write, done)}
+        over = {name: threading.Event() for name in stages}
+        begun: list[threading.Event] = []
         try:
+            for name, stage in stages.items():
+                begun.append(over[name])  # before the start: Ctrl-C may arrive while the thread is being made
+                threading.Thread(target=self._guard, args=(over[name], *stage), name=name, daemon=True).start()
             self._enlarge(enlarge, ready, done)
         except _Stopped:
             pass
         except BaseException as error:
             self._fail(error)
         finally:
-            for thread in threads:
-                self._join(thread)
+            for event in begun:
+                self._join(event)
         if self._failure is not None:
             raise self._failure
         if self._cancelled is not None and self._cancelled.is_set():
@@ -86,20 +87,20 @@ class Pipeline(Generic[Item, Done]):
         while (item := self._get(WRITE, done)) is not None:
             self._timed(WRITE, write, item)
 
-    def _timed(self, stage: str, work: Callable[..., Item], *arguments: object) -> Item:
+    def _timed(self, stage: str, work: Callable[..., Value], *arguments: object) -> Value:
         begin = time.perf_counter()
         try:
             return work(*arguments)
         finally:
             self._times[stage][0] += time.perf_counter() - begin
 
-    def _put(self, stage: str, target: queue.Queue[Item | None], item: Item | None) -> None:
+    def _put(self, stage: str, target: queue.Queue[Value], item: Value) -> None:
         self._wait(stage, lambda: target.put(item, timeout=_POLL))
 
-    def _get(self, stage: str, origin: queue.Queue[Item | None]) -> Item | None:
+    def _get(self, stage: str, origin: queue.Queue[Value]) -> Value:
         return self._wait(stage, lambda: origin.get(timeout=_POLL))
 
-    def _wait(self, stage: str, attempt: Callable[[], Done]) -> Done:
+    def _wait(self, stage: str, attempt: Callable[[], Value]) -> Value:
         begin = time.perf_counter()
         try:
             while True:
@@ -111,23 +112,26 @@ class Pipeline(Generic[Item, Done]):
         finally:
             self._times[stage][1] += time.perf_counter() - begin
 
-    def _guard(self, stage: Callable[..., None], *arguments: object) -> None:
+    def _guard(self, over: threading.Event, stage: Callable[..., None], *arguments: object) -> None:
         try:
             stage(*arguments)
         except _Stopped:
             pass
         except BaseException as error:
             self._fail(error)
+        finally:
+            over.set()
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:  # later failures are consequences of the first
             self._failure = error
         self._stop.set()
 
-    def _join(self, thread: threading.Thread) -> None:
-        """Wait for a thread; Ctrl-C meanwhile stops it first, since its files must be closed before they are removed."""
-        while thread.is_alive():
+    def _join(self, over: threading.Event) -> None:
+        """Wait for a stage; Ctrl-C meanwhile stops it, and its files must be closed before they are removed."""
+        while True:
             try:
-                thread.join(_POLL)
+                if over.wait(_POLL):
+                    return
             except KeyboardInterrupt as interrupt:
                 self._fail(interrupt)

@@ -210,7 +210,8 @@ class SideStreams:
         kind, codec = str(stream.type), _codec(stream)
         what = f"{kind} stream {stream.index} ({codec})"
         if kind == "attachment":
-            return self._attach(stream, out)
+            self._attach(stream, out)
+            return None
         if container == "gif":
             self.notes.append(f"{what} was left out: GIF holds pictures only")
             return None
@@ -232,11 +233,12 @@ class SideStreams:
 
     def _sound(self, stream: Stream, out: OutputContainer, window: Window, what: str) -> Route:
         name = SOUND_ENCODER[out.format.name]
-        self.notes.append(f"{what} was re-encoded as {name.removeprefix('lib')}: {NAMES[out.format.name]} does not hold it")
+        reason = f"{NAMES[out.format.name]} does not hold it"
+        self.notes.append(f"{what} was re-encoded as {name.removeprefix('lib')}: {reason}")
         self.audio = "re-encoded"
         context: Any = stream.codec_context
         rate = 48_000 if name == "libopus" else context.sample_rate
-        target: Any = out.add_stream(name, rate=rate)  # type: ignore[call-overload]
+        target: Any = out.add_stream(name, rate=rate)
         target.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")  # PCM often names none
         target.codec_context.bit_rate = 96_000 * max(1, (context.layout.nb_channels + 1) // 2) + 32_000
         _describe(stream, target)
@@ -314,7 +316,7 @@ def _template(stream: Stream, out: OutputContainer) -> Stream:
 
 
 def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> Any:  # noqa: ANN401 (a subtitle stream)
-    target: Any = out.add_stream(codec)  # type: ignore[call-overload]
+    target: Any = out.add_stream(codec)
     target.codec_context.subtitle_header = _ASS_HEADER
     target.codec_context.time_base = Fraction(1, 1000)
     target.time_base = Fraction(1, 1000)

@@ -15,6 +15,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from av.filter import Graph
+    from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
 
 # Signs of the display matrix (a, b, c, d), where x' = a x + c y and y' = b x + d y -> filters that carry it out.
@@ -32,11 +33,12 @@ _SMALLEST = 3  # bwdif needs this many rows and columns
 
 
 class Turn(NamedTuple):
-    """What a display matrix asks for: filters, and whether width and height change places."""
+    """What a display matrix asks for: its signs, the filters that do it, and whether width and height change places."""
 
-    filters: tuple[tuple[str, str], ...]
-    sideways: bool
-    known: bool  # False: not a quarter turn or mirror, left out
+    signs: tuple[int, int, int, int] = (1, 0, 0, 1)
+    filters: tuple[tuple[str, str], ...] = ()
+    sideways: bool = False
+    known: bool = True  # False: not a quarter turn or mirror, left out
 
 
 @dataclass
@@ -128,20 +130,25 @@ class Upright:
 
 def find_turn(frame: VideoFrame) -> Turn:
     """The turn that the frame's display matrix asks for; none when there is no matrix or it is damaged."""
-    for data in iter(frame.side_data):  # type: ignore[call-overload]  # PyAV types it as a mapping
+    for data in side_data(frame):
         if data.type.name == "DISPLAYMATRIX":
             matrix = np.frombuffer(bytes(data), "<i4").astype(np.int64)
             return _turn(int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4]))
-    return Turn((), False, True)
+    return Turn()
+
+
+def side_data(frame: VideoFrame) -> Iterator[SideData]:
+    """The side data of a frame; PyAV types it as a mapping, but iterating gives the values."""
+    yield from iter(frame.side_data)  # type: ignore[misc]  # see above
 
 
 def _turn(a: int, b: int, c: int, d: int) -> Turn:
     largest = max(abs(value) for value in (a, b, c, d))
     if largest == 0:
-        return Turn((), False, False)
-    near = [round(value / largest) for value in (a, b, c, d)]
-    filters = _TURNS.get((near[0], near[1], near[2], near[3]))
+        return Turn(known=False)
+    near = (round(a / largest), round(b / largest), round(c / largest), round(d / largest))
+    filters = _TURNS.get(near)
     straight = all(abs(value / largest - sign) < 0.02 for value, sign in zip((a, b, c, d), near, strict=True))
     if filters is None or not straight:
-        return Turn((), False, False)
-    return Turn(filters, near[0] == 0, True)
+        return Turn(known=False)
+    return Turn(near, filters, near[0] == 0)

@@ -50,7 +50,7 @@ def verify(path: Path, expected: Expected) -> None:
             _compare(times, stream, expected)
         first, last = _ends(path, last_key)
     except (FFmpegError, IndexError) as error:
-        raise Unsound(f"the result cannot be read back ({error}): it was thrown away, please try another codec.") from error
+        raise Unsound(f"the result cannot be read back ({error}): it was thrown away, try another codec.") from error
     for name, frame, mean in (("first", first, expected.first), ("last", last, expected.last)):
         if mean is not None and mean > 0.15 and _mean(frame) < mean / 4:
             raise Unsound(f"the {name} frame of the result is black and the source's is not: it was thrown away.")
