@@ -234,7 +234,7 @@ def test_excerpts_are_spread_and_fit_the_budget(rich, tmp_path, make_clip):
     assert len(parts) == 2 and sum(length for _, length in parts) == pytest.approx(2.0, abs=0.01)
     assert all(start >= 0 and start + length <= 8 for start, length in parts)
     slow = choose_excerpts(facts, 2.0, pace=5.0)
-    assert len(slow) == 1 and slow[0][1] * 25 == pytest.approx(8, abs=0.1)
+    assert len(slow) == 1 and slow[0][1] * 25 == pytest.approx(16, abs=0.1)
     assert choose_excerpts(read_facts(rich), 2.0, pace=0.001) == []
 
 

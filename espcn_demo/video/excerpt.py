@@ -11,8 +11,8 @@ from ..limits import Limits
 from . import source
 from .facts import MAX_PACKETS, Facts
 
-BUDGET = 8.0  # seconds of work that the excerpts may take on a slow machine; they get shorter then
-FEWEST = 8  # frames of an excerpt: fewer say nothing about the encoder
+BUDGET = 10.0  # seconds of work that the excerpts may take on a slow machine; they get shorter then
+FEWEST = 16  # frames of an excerpt: fewer say nothing about the encoder
 PIECES = 2  # excerpts spread over the clip: one misses scenes, more are too short to be like a long run
 SETTLE = 4  # packets after a key frame that are smaller than later ones
 Part = tuple[float, float]  # start and length in seconds
@@ -55,7 +55,7 @@ def packet_sizes(path: Path, limits: Limits | None = None) -> list[tuple[float, 
 def complexity(sizes: Sizes, parts: Sequence[Part]) -> float:
     """Square root of the source's mean packet against that inside the parts; outsize ones (key frames) are capped."""
     inside = [bytes_ for moment, bytes_ in sizes if any(start <= moment < start + length for start, length in parts)]
-    if len(inside) < FEWEST:
+    if len(inside) < FEWEST // 2:
         return 1.0
     limit = 4 * float(np.median([bytes_ for _, bytes_ in sizes]))
     whole = np.minimum([bytes_ for _, bytes_ in sizes], limit).mean()
