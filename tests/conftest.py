@@ -73,13 +73,19 @@ def write_clip(
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         sound = container.add_stream("aac", rate=48000) if audio else None
         for index in range(frames):
-            y, x = 40 + index, 120 + 2 * index
+            y, x = _bounce(40 + index, 512 - height), _bounce(120 + 2 * index, 512 - width)
             window = np.ascontiguousarray(picture[y : y + height, x : x + width])
             container.mux(video.encode(av.VideoFrame.from_ndarray(window, "rgb24")))
         container.mux(video.encode(None))
         if sound is not None:
             _write_tone(container, sound, seconds=frames / rate)
     return path
+
+
+def _bounce(position: int, end: int) -> int:
+    """`position` reflected at 0 and `end`, so that the window never leaves the picture."""
+    position %= 2 * end
+    return min(position, 2 * end - position)
 
 
 def _write_tone(container, stream, *, seconds: float) -> None:

@@ -55,8 +55,13 @@ class Pipeline(Generic[Item, Done]):
         begun: list[threading.Event] = []
         try:
             for name, stage in stages.items():
+                thread = threading.Thread(target=self._guard, args=(over[name], *stage), name=name, daemon=True)
                 begun.append(over[name])  # before the start: Ctrl-C may arrive while the thread is being made
-                threading.Thread(target=self._guard, args=(over[name], *stage), name=name, daemon=True).start()
+                try:
+                    thread.start()
+                except RuntimeError:  # no thread to be had
+                    begun.pop()
+                    raise
             self._enlarge(enlarge, ready, done)
         except _Stopped:
             pass
