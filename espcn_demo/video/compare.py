@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import InputError
 from ..limits import Limits
 from .facts import read_facts
+from .picture import is_still
 from .playback import Picture, Playback, Standing, enlarged, open_shown
-from .still import is_still
 
 STYLES = ("side", "wipe")
 SUFFIXES = (".mp4", ".gif")

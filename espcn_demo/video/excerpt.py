@@ -60,7 +60,7 @@ def complexity(sizes: Sizes, parts: Sequence[Part]) -> float:
     limit = 4 * float(np.median([bytes_ for _, bytes_ in sizes]))
     whole = np.minimum([bytes_ for _, bytes_ in sizes], limit).mean()
     # At constant quality an encoder follows the source's bytes only half-way, measured on seven clips.
-    return float(np.clip(whole / np.minimum(inside, limit).mean(), 0.25, 4.0)) ** 0.5
+    return float(np.clip(whole / np.minimum(inside, limit).mean(), 0.25, 4.0) ** 0.5)
 
 
 def result_sizes(path: Path) -> tuple[list[tuple[bool, int]], int]:

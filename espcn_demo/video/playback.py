@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..limits import GENEROUS, Limits
 from . import source
 from .facts import orientation
-from .still import is_still
+from .picture import is_still
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -15,7 +15,7 @@ from .plan import plan as make_plan
 
 if TYPE_CHECKING:
     from ..upscaler import Upscaler
-    from .still import Still
+    from .picture import Still
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def probe(
     Raises:
         InputError: the file cannot be read, or an option is not offered.
     """
-    from .still import is_still, read_still
+    from .picture import is_still, read_still
 
     path = Path(path)
     if is_still(path):
