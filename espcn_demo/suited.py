@@ -38,8 +38,14 @@ def choose(found: Quantiser) -> tuple[str, str]:
     for candidate, least in sorted(limits.get(kind, {}).items(), key=lambda item: item[1]):
         if found.qp >= least:
             name = candidate
-    kept = "clean" if name == DEFAULT else "strongly compressed" if name.endswith("_strong") else "compressed"
-    return name, f"{found.source}: weights for {kept} sources"
+    return name, f"{found.source}: weights for {_kind(name)} sources"
+
+
+def _kind(name: str) -> str:
+    if name == DEFAULT:
+        return "clean"
+    strength = {"_light": "lightly ", "_strong": "strongly "}
+    return next((word for ending, word in strength.items() if name.endswith(ending)), "") + "compressed"
 
 
 def _limits() -> dict[str, dict[str, float]]:

@@ -72,7 +72,7 @@ def crossings(rows: list[dict[str, Any]], names: list[str]) -> dict[str, float]:
     `rows` are ordered by QP; between two rows the difference is taken to be linear. Weights that never win get none.
     """
     found: dict[str, float] = {}
-    ordered = [names[0], *sorted(names[1:], key=len)]
+    ordered = sorted(names, key=_rank)
     for before, name in zip(ordered, ordered[1:], strict=False):
         gains = [row["psnr"][name] - row["psnr"][before] for row in rows]
         if gains[-1] <= 0:
@@ -84,6 +84,12 @@ def crossings(rows: list[dict[str, Any]], names: list[str]) -> dict[str, float]:
         share = -gains[last] / (gains[last + 1] - gains[last])
         found[name] = round(rows[last]["qp"] + share * (rows[last + 1]["qp"] - rows[last]["qp"]), 2)
     return found
+
+
+def _rank(name: str) -> int:
+    """From clean to strong."""
+    endings = ("espcn_x2", "_light", "_compressed", "_strong")
+    return next(n for n, ending in enumerate(endings) if name.endswith(ending))
 
 
 def _scene(path: Path, number: int) -> list[Codes8]:

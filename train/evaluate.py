@@ -81,7 +81,7 @@ def fourfold_methods(methods: dict[str, Method]) -> dict[str, Method]:
     made = interpolations(4)
     first, second = methods.get("espcn_x2"), methods.get("espcn_x2_second")
     for name, method in methods.items():
-        if not name.endswith(("_second", "_compressed", "_decimate", "_strong", "_light")):
+        if not name.endswith(("_second", "_compressed", "_decimate", "_strong", "_light", "srcnn_x2")):
             made[f"{name}, twice"] = chain(method, method)
     if first and second:
         made["espcn_x2, then espcn_x2_second"] = chain(first, second)

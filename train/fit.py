@@ -198,6 +198,7 @@ def _material(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Unit], lis
     if not units:
         raise InputError("none of the data can be used: every file is damaged.")
     held = load_units(held_units, recipe.patch, {}, recipe.seed)
+    held = held[:: max(1, len(held) // (2 * VALIDATION))]
     if not held:
         log.warning("nothing to validate on: give --validation FOLDER or more pictures")
     about = {
