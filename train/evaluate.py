@@ -33,11 +33,15 @@ SRCNN_FILE = Path(__file__).parent / "srcnn_x2.safetensors"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line of this module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m train evaluate", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--benchmark", type=Path, help="a folder with HR and LRx2, or a folder of such folders")
+    parser.add_argument(
+        "--benchmark", "--data", type=Path, help="a folder with HR and LRx2, or a folder of such folders"
+    )
     parser.add_argument("--weights", nargs="+", type=Path, help="weights or checkpoints (default: all bundled ones)")
     parser.add_argument("--compressed", nargs="+", type=Path, metavar="CLIP", help="score on clips, really encoded")
     parser.add_argument("--jpeg", type=Path, help="benchmark whose low resolution is saved as JPEG")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout instead of Markdown")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    form.add_argument("--markdown", action="store_true", help="Markdown tables on stdout, the default")
     parser.add_argument("--results", action="store_true", help="also put the tables into train/RESULTS.md")
     args = parser.parse_args(argv)
     if not (args.benchmark or args.compressed or args.jpeg):
