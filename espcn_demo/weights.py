@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +64,15 @@ def resolve(address: str | None = None) -> Weights:
     if address:
         return _at(address, "asked for")
     if variable := os.environ.get(VARIABLE):
-        from espcn_demo.hub import or_bundled
-
-        return or_bundled(lambda: _at(variable, f"set by {VARIABLE}"))
+        return _by_variable(variable)
     return replace(read(folder() / f"{DEFAULT}.safetensors"), reason="bundled default")
+
+
+@lru_cache(maxsize=1)  # a Hub that hangs must not be waited for again with every engine
+def _by_variable(variable: str) -> Weights:
+    from espcn_demo.hub import or_bundled
+
+    return or_bundled(lambda: _at(variable, f"set by {VARIABLE}"))
 
 
 def _at(address: str, reason: str) -> Weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,15 @@ def quality() -> gr.Radio:
 
 
 def weights() -> gr.Dropdown:
-    """Which trained network."""
-    from ..weights import bundled
+    """Which trained network: the one that the server's ESPCN_WEIGHTS names, where it is set, or a bundled one."""
+    from ..weights import VARIABLE, bundled
 
     names = [name for name in bundled() if not name.endswith("_second")]
     default = "espcn_x2" if "espcn_x2" in names else names[0]
-    return gr.Dropdown(names, value=default, label="Weights", info=wording.WEIGHTS_INFO)
+    choices = [(name, name) for name in names]
+    if os.environ.get(VARIABLE):
+        choices, default = [("this server's choice", ""), *choices], ""
+    return gr.Dropdown(choices, value=default, label="Weights", info=wording.WEIGHTS_INFO)
 
 
 def measure() -> gr.Checkbox:

@@ -5,6 +5,7 @@ Nothing here imports Gradio; `engine` keeps the engines of the last few settings
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,6 +84,13 @@ def engine(scale: int, weights: str | None, quality: str) -> Upscaler:
     return open_upscaler(scale=scale, weights=weights, quality=quality)
 
 
+def weights_note(chosen: str | None) -> tuple[str, ...]:
+    """Why these weights serve, where the server's ESPCN_WEIGHTS has chosen them (or could not be followed)."""
+    from ..weights import VARIABLE, resolve
+
+    return () if chosen or not os.environ.get(VARIABLE) else (f"Weights: {resolve().reason}",)
+
+
 def warm() -> str:
     """Load the ordinary engine and run it once; its name."""
     import numpy as np
@@ -120,7 +128,8 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
         ("Speed", f"{small.width * small.height / 1e6 / max(seconds, 1e-6):.1f} MP/s"),
         ("Engine", upscaler.name),
     ]
-    notes = [f"Engine: {upscaler.reason}.", *(f"Note: {note}." for note in large.notes)]
+    notes = [f"Engine: {upscaler.reason}.", *weights_note(settings.weights)]
+    notes += [f"Note: {note}." for note in large.notes]
     if not settings.measure:
         notes.insert(0, previews.difference(small, large))
     return PictureResult(

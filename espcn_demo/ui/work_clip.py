@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from . import clips, wording
 from .compare import Curve, Side, Value, clip
-from .work import engine
+from .work import engine, weights_note
 from .work_watch import Watcher
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _beside(
         times=before.times[: report.frames],
         sound=after == target and report.audio != "none",
         facts=facts,
-        notes=tuple(f"Note: {note}." for note in report.notes),
+        notes=(*weights_note(settings.weights), *(f"Note: {note}." for note in report.notes)),
         status=status,
     )
 
