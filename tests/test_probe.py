@@ -11,10 +11,11 @@ from PIL import Image
 from espcn_demo.errors import InputError
 from espcn_demo.video.estimate import clock, estimate, size
 from espcn_demo.video.excerpt import choose_excerpts, complexity, predict_bytes, settled
-from espcn_demo.video.facts import is_variable, read_facts
+from espcn_demo.video.facts import read_facts
 from espcn_demo.video.plan import plan
 from espcn_demo.video.probe import probe
 from espcn_demo.video.shrinking import gain_of, measure_clip_by_shrinking
+from espcn_demo.video.timing import is_variable
 from espcn_demo.video.upscale import upscale_video
 from tests.stand_ins import Nearest
 

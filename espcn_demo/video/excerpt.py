@@ -9,7 +9,8 @@ import numpy as np
 
 from ..limits import Limits
 from . import source
-from .facts import MAX_PACKETS, Facts
+from .facts import Facts
+from .timing import MAX_PACKETS
 
 BUDGET = 10.0  # seconds of work that the excerpts may take on a slow machine; they get shorter then
 FEWEST = 16  # frames of an excerpt: fewer say nothing about the encoder

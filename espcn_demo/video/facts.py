@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ..limits import Limits
 from . import source
+from .timing import is_variable, mean_rate, presentation_times, span
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.packet import Packet
     from av.sidedata.sidedata import SideData
     from av.stream import Stream
     from av.video.format import VideoFormat
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 FIRST_FRAMES = 4  # decoded to see rotation, colour, side data and interlacing
-MAX_PACKETS = 60_000  # counted exactly up to here (about half an hour); beyond, the headers are believed
 
 # ITU-T H.273 code points in the field's names
 MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"}
@@ -138,7 +136,7 @@ def _first_frames(container: InputContainer, video: VideoStream) -> list[VideoFr
 
 
 def _assemble(path: Path, container: InputContainer, video: VideoStream, frames: Sequence[VideoFrame]) -> Facts:
-    times, counted, hidden = _presentation_times(container, video)
+    times, counted, hidden = presentation_times(container, video)
     context = video.codec_context
     first = frames[0] if frames else None
     layout = first.format if first else context.format
@@ -152,14 +150,14 @@ def _assemble(path: Path, container: InputContainer, video: VideoStream, frames:
     return Facts(
         container=container.format.name,
         bytes=path.stat().st_size,
-        duration=length if length is not None else _span(times, source.frame_rate(video)),
+        duration=length if length is not None else span(times, source.frame_rate(video)),
         start=times[0] if times else 0.0,
         width=first.width if first else context.width,
         height=first.height if first else context.height,
         frames=len(times) if counted and times else source.frame_count(container, video),
         counted=counted and bool(times),
         lost=max(0, video.frames - len(times) - hidden) if counted else 0,
-        rate=str(_rate(video, times)),
+        rate=str(mean_rate(video, times)),
         variable_rate=is_variable(times, float(video.time_base or 0)),
         codec=context.codec.canonical_name,
         pixel_format=layout.name if layout else "",
@@ -184,45 +182,6 @@ def _assemble(path: Path, container: InputContainer, video: VideoStream, frames:
     )
 
 
-def _presentation_times(container: InputContainer, video: VideoStream) -> tuple[list[float], bool, int]:
-    """Sorted presentation times of the video packets in seconds, whether these are all, and how many are not shown."""
-    from av.error import FFmpegError
-
-    times: list[float] = []
-    hidden = 0
-    tick = float(video.time_base or 0)
-    try:
-        for packet in container.demux(video):
-            moment = packet.pts if packet.pts is not None else packet.dts
-            if moment is None or not packet.size:
-                continue
-            if not _is_shown(packet, video.codec_context.codec.canonical_name):
-                hidden += 1
-                continue
-            times.append(float(moment * tick))
-            if len(times) >= MAX_PACKETS:
-                return sorted(times), False, hidden
-    except FFmpegError:
-        return sorted(times), bool(times), hidden  # a damaged end: what came before it is all there is
-    return sorted(times), True, hidden
-
-
-def _is_shown(packet: Packet[VideoStream], codec: str) -> bool:
-    """Whether a packet brings a picture to see: those outside the edit list do not, nor VP8's reference frames."""
-    if packet.is_discard:
-        return False
-    return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # RFC 6386, 9.1: show_frame
-
-
-def is_variable(times: Sequence[float], tick: float) -> bool:
-    """Whether frames last different times: some gap differs from the usual one by over 1.5 ticks and 2 %."""
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    if len(gaps) < 2:
-        return False
-    usual = median(gaps)
-    return any(abs(gap - usual) > max(1.5 * tick, 0.02 * usual) for gap in gaps)
-
-
 def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Degrees clockwise that show a frame upright, and whether it is mirrored left to right besides."""
     import numpy as np
@@ -240,20 +199,6 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
 
 def _side_data(frame: VideoFrame) -> Iterator[SideData]:
     yield from iter(frame.side_data)  # type: ignore[misc]  # PyAV types it as a mapping but iterates over the values
-
-
-def _rate(video: VideoStream, times: Sequence[float]) -> Fraction:
-    """The headers' rate, unless the packets' times contradict it."""
-    told = source.frame_rate(video)
-    if len(times) > 2 and times[-1] > times[0]:
-        seen = Fraction((len(times) - 1) / (times[-1] - times[0])).limit_denominator(1001)
-        if abs(seen - told) > told / 20:
-            return seen
-    return told
-
-
-def _span(times: Sequence[float], rate: Fraction) -> float | None:
-    return times[-1] - times[0] + float(1 / rate) if times else None
 
 
 def _chroma(layout: VideoFormat | None) -> str:
