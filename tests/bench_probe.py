@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from espcn_demo.upscaler import open_upscaler
+from espcn_demo.video import excerpt
 from espcn_demo.video.estimate import estimate
 from espcn_demo.video.luma import read_luma
 from espcn_demo.video.shrinking import gain_of
@@ -27,8 +28,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of the excerpts together, seconds")
+    parser.add_argument("--budget", type=float, default=excerpt.BUDGET, help="seconds of work for the excerpts")
     parser.add_argument("--codec", default="h264")
     args = parser.parse_args()
+    excerpt.BUDGET = args.budget
     engine = open_upscaler()
     print(f"{engine.name}: predicted / real (difference)\n")
     print("| clip | seconds | MB | gain, dB | excerpts took |\n|---|---|---|---|---|")
