@@ -84,7 +84,8 @@ def test_turned_pixels_swap_their_aspect(tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [
-    (".mp4", "h264"), (".mkv", "h264"), (".mov", "hevc"), (".webm", "vp9"), (".webm", "av1"), (".mp4", "av1"),
+    (".mp4", "h264"), (".mkv", "h264"), (".mkv", "vp9"), (".mov", "hevc"), (".webm", "vp9"), (".webm", "av1"),
+    (".mp4", "av1"),
 ])  # fmt: skip
 def test_pixel_aspect_is_kept(tmp_path, suffix, codec):
     source = write(tmp_path / "in.mp4", [marked()] * 3, aspect=Fraction(16, 11))
@@ -92,6 +93,7 @@ def test_pixel_aspect_is_kept(tmp_path, suffix, codec):
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         aspect = container.streams.video[0].sample_aspect_ratio
     assert abs(float(aspect) - 16 / 11) < 0.02
+    assert not any(data.type.name == "DISPLAYMATRIX" for data in iter(decoded(tmp_path / f"out{suffix}")[0].side_data))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 2), (3, 5), (161, 121), (33, 2), (63, 47)])

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .aspect import PLACEHOLDER, write_aspect
 from .encode import Encoding
 from .segments import Segment, packets
 from .side import SideStreams, Window, copy_metadata, describe_video
@@ -73,12 +74,16 @@ def join(
                 if packet.stream.index == video.index:
                     raise
                 refused += 1
+    if _displays(encoding) and encoding.aspect is not None:  # the second for the type checker
+        written = write_aspect(out, encoding.width, encoding.height, encoding.aspect)
+        if not written:
+            side.notes.append(f"the pixel aspect {encoding.aspect} is told by the video stream alone")
     if refused:
         side.notes.append(f"{refused} damaged packets beside the picture were left out")
     return Joined(side.audio, tuple(side.notes))
 
 
-def _add_video(container: OutputContainer, template: VideoStream, encoding: Encoding) -> Stream:
+def _add_video(container: OutputContainer, template: VideoStream, encoding: Encoding) -> VideoStream:
     video = container.add_stream_from_template(template, opaque=True)
     video.time_base = encoding.time_base
     context = video.codec_context
@@ -87,6 +92,8 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
         context.sample_aspect_ratio = encoding.aspect
     if encoding.encoder in ("libx265", "hevc_nvenc") and container.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"
+    if _displays(encoding):
+        video.set_display_rotation(PLACEHOLDER)
     if encoding.layout.alpha:
         context.pix_fmt = encoding.layout.result  # Matroska's alpha flag is written for this format
     return video
@@ -94,6 +101,8 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
 
 def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
     """Muxer options: MP4's index in front, so that a browser can play at once, and exact edit lists."""
+    if _displays(encoding):
+        return {"write_crc32": "0"}  # the header is changed afterwards
     if encoding.settings.container not in ("mp4", "mov"):
         return {}
     flags = "+faststart"
@@ -103,6 +112,11 @@ def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
     if encoding.time_base.denominator <= 1_000_000:
         options["movie_timescale"] = str(encoding.time_base.denominator)
     return options
+
+
+def _displays(encoding: Encoding) -> bool:
+    """Whether the container's own display size must say the pixel aspect."""
+    return encoding.settings.container in ("matroska", "webm") and encoding.aspect not in (None, 1)
 
 
 def _free_keys(source: InputContainer) -> list[str]:

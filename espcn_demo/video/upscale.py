@@ -19,6 +19,7 @@ from .pipeline import Pipeline
 from .report import Progress, VideoReport
 from .segments import SegmentWriter, Workshop, identity
 from .settings import check_settings
+from .still import Stills
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -108,8 +109,9 @@ def upscale_frames(
     settings = check_settings(Path("frames.mkv"), codec="hevc", crf=18, preset=None, start=start, duration=duration)
     engine, _ = _engine(upscaler, scale, weights, backend, quality)
     with open_clip(path, settings, scale=engine.scale, limits=limits) as clip:
+        stills = Stills(engine, step=2 if clip.encoding.layout.alpha else 1)
         for batch in clip.batches():
-            planes = engine.upscale(batch.planes, white=clip.encoding.layout.white)
+            planes = stills.upscale(batch.planes, white=clip.encoding.layout.white)
             yield from _finish(clip, batch, planes)
 
 
@@ -128,10 +130,11 @@ def encode_segments(
     """
     sink = Sink(clip, workshop, on_batch)
     white = clip.encoding.layout.white
+    stills = Stills(engine, step=2 if clip.encoding.layout.alpha else 1)
     try:
         pipeline.run(
             clip.batches(first=workshop.frames, last=last),
-            lambda batch: (batch, engine.upscale(batch.planes, white=white)),
+            lambda batch: (batch, stills.upscale(batch.planes, white=white)),
             sink.write,
         )
         sink.close()
