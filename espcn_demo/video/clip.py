@@ -46,6 +46,7 @@ class Clip:
     """An opened clip; iterate `batches` once.
 
     total    expected frames, None when the clip does not tell
+    read     frames read so far
     segment  frames in a closed segment, a multiple of `batch`
     """
 
@@ -61,7 +62,8 @@ class Clip:
     reader: Reader
     upright: Upright
     decided: tuple[str, ...]
-    _frames: Iterator[VideoFrame] = field(repr=False)
+    read: int = 0
+    _frames: Iterator[VideoFrame] = field(repr=False, default_factory=lambda: iter(()))
 
     @property
     def health(self) -> Health:
@@ -71,7 +73,14 @@ class Clip:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was converted, left out or repaired so far, in sentences without a full stop."""
-        return (*self.decided, *self.upright.notes.values(), *_health_notes(self.health, self.total))
+        return (*self.decided, *self.upright.notes.values(), *_health_notes(self.health), *self._shortfall())
+
+    def _shortfall(self) -> Iterator[str]:
+        """Frames that the headers promise and the data do not hold."""
+        settings = self.encoding.settings
+        promised = 0 if settings.start or settings.duration is not None else self.stream.frames
+        if self.read < promised:
+            yield f"the source holds {self.read} of the {promised} frames that its headers promise; all were kept"
 
     def batches(self, *, first: int = 0, last: int | None = None) -> Iterator[Batch]:
         """Batches of the frames `first` up to but without `last`; none crosses a segment's end."""
@@ -94,7 +103,8 @@ class Clip:
         for index, frame in enumerate(self._frames):
             if last is not None and index >= last:
                 return
-            check_limits(self.path.name, self.limits, frames=index + 1)
+            self.read = index + 1
+            check_limits(self.path.name, self.limits, frames=self.read)
             if index >= first:
                 yield frame
 
@@ -198,9 +208,9 @@ def _nothing(path: Path, settings: Settings) -> str:
     return f"{path.name} holds no frame that can be decoded: it is damaged or empty."
 
 
-def _health_notes(health: Health, total: int | None) -> Iterator[str]:
+def _health_notes(health: Health) -> Iterator[str]:
     if health.repeated:
-        yield f"{health.repeated} frames did not decode; each repeats the one before it"
+        yield f"frames that did not decode and repeat the one before: {health.repeated}"
     elif health.refused:
         yield f"the source is damaged: the decoder refused {health.refused} times"
     if health.cut_off:

@@ -218,6 +218,9 @@ class SideStreams:
         if kind == "audio" and not getattr(stream.codec_context, "sample_rate", 0):
             self.notes.append(f"{what} was left out: its format is unknown")
             return None
+        if kind == "video" and not getattr(stream.codec_context, "pix_fmt", None):
+            self.notes.append(f"{what} was left out: it holds no frames")
+            return None
         if _holds(container, kind, codec) and _accepted(stream, container):
             if kind == "audio" and self.audio == "none":
                 self.audio = "copied"
@@ -298,8 +301,6 @@ def _accepted(stream: Stream, container: str) -> bool:
     import av
     from av.error import FFmpegError
 
-    if stream.type == "video" and not getattr(stream.codec_context, "pix_fmt", None):
-        return False  # a track without frames
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             _template(stream, trial)

@@ -122,7 +122,7 @@ def encode_segments(
     *,
     pipeline: Pipeline[Batch, tuple[Batch, Samples]],
     last: int | None = None,
-    on_batch: Callable[[Samples], None] | None = None,
+    on_batch: Callable[[int, Samples], None] | None = None,
 ) -> Sink:
     """Enlarge the frames that `workshop` does not hold yet, up to but without frame `last`, into closed segments.
 
@@ -146,7 +146,7 @@ def encode_segments(
 class Sink:
     """The end of the pipeline: puts frames together and encodes them, one segment after the other."""
 
-    def __init__(self, clip: Clip, workshop: Workshop, on_batch: Callable[[Samples], None] | None) -> None:
+    def __init__(self, clip: Clip, workshop: Workshop, on_batch: Callable[[int, Samples], None] | None) -> None:
         self._clip, self._workshop, self._on_batch = clip, workshop, on_batch
         self._writer: SegmentWriter | None = None
         self.first: Samples | None = None  # the source's luma of the first and of the last frame
@@ -165,7 +165,7 @@ class Sink:
         self.first = batch.planes[0] if self.first is None else self.first
         self.last = batch.planes[-step]
         if self._on_batch is not None:
-            self._on_batch(planes[-step])
+            self._on_batch(self.frames, planes[-step])
 
     def close(self) -> None:
         """Finish the last segment."""
@@ -230,15 +230,13 @@ class _Teller:
 
     def __init__(self, clip: Clip, pipeline: Pipeline[Any, Any], on_progress: OnProgress | None, resumed: int) -> None:
         self._clip, self._pipeline, self._on_progress = clip, pipeline, on_progress
-        self._resumed, self._done = resumed, 0
+        self._resumed = resumed
         self._begin = time.perf_counter()
 
-    def tell(self, latest: Samples) -> None:
-        """Report one more batch."""
-        self._done += 1
-        frames = self._resumed + self._done * self._clip.batch
+    def tell(self, frames: int, latest: Samples) -> None:
+        """Report that so many frames are encoded."""
         total = self._clip.total
-        frames = min(frames, total) if total else frames
+        total = max(total, frames) if total else None  # headers can promise too little
         fps = (frames - self._resumed) / max(1e-6, time.perf_counter() - self._begin)
         eta = (total - frames) / fps if total and fps > 0 else None
         assert self._on_progress is not None
