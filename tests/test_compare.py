@@ -1,5 +1,6 @@
 """Comparison clips: the right frames side by side or under a wipe, with labels and sound, read back independently."""
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -171,3 +172,31 @@ def test_two_pictures_are_compared_too(tmp_path):
     with Image.open(tmp_path / "out.gif") as gif:
         shown = np.asarray(gif.convert("RGB")).astype(int)
     assert np.abs(shown[48, 30] - RED).max() < 6 and np.abs(shown[48, 200] - BLUE).max() < 6
+
+
+def test_sound_begins_with_the_first_frame(tmp_path):
+    """Sound that starts 0.2 s after, or before, the first frame does so in the WAV too."""
+    from espcn_demo.video.soundtrack import RATE, write_wav
+
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for index in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")
+            frame.pts, frame.time_base = index + 10, Fraction(1, 10)
+            container.mux(video.encode(frame))
+        loud = av.AudioFrame.from_ndarray(np.full((1, 4000), 9000, np.int16), "s16", "mono")
+        loud.sample_rate, loud.pts, loud.time_base = 8000, 9600, Fraction(1, 8000)
+        container.mux(sound.encode(loud))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    for start, first in ((1.0, 0.2), (1.5, 0.0)):
+        assert write_wav(path, tmp_path / "out.wav", start=start, length=0.6)
+        with wave.open(str(tmp_path / "out.wav")) as file:
+            samples = np.frombuffer(file.readframes(RATE), np.int16)[::2]
+        heard = np.flatnonzero(np.abs(samples) > 4000)
+        assert heard[0] / RATE == pytest.approx(first, abs=0.005)
+        assert heard[-1] / RATE == pytest.approx(min(0.6, 1.7 - start), abs=0.01)
+    assert not write_wav(flat_clip(tmp_path / "mute.mp4", [RED]), tmp_path / "mute.wav", start=0, length=1)

@@ -16,9 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
 from ..limits import Limits
-from .facts import read_facts
-from .picture import is_still
 from .playback import Picture, Playback, Standing, enlarged, open_shown
+from .soundtrack import write_wav
 
 STYLES = ("side", "wipe")
 SUFFIXES = (".mp4", ".gif")
@@ -88,9 +87,12 @@ def compare(
             length, rate = _gif_limits(length, rate, notes)
         pair = _side(left, right, size) if style == "side" else _wipe(left, right, size)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".espcn-compare-", dir=out.parent)))
-        sound, shown = _write(pair, folder / f"result{out.suffix.lower()}", after, labels, style, length, rate)
+        wav = folder / "sound.wav" if not gif and isinstance(right, Playback) else None
+        if wav is not None and not write_wav(after, wav, start=right.start, length=length, limits=limits):
+            wav = None
+        shown = _write(pair, folder / f"result{out.suffix.lower()}", wav, labels, style, length, rate)
         os.replace(folder / f"result{out.suffix.lower()}", out)
-    return CompareReport(str(out), style, *shown, length, rate, "after" if sound else "none", tuple(notes))
+    return CompareReport(str(out), style, *shown, length, rate, "after" if wav else "none", tuple(notes))
 
 
 def _check(out: Path, style: str, seconds: float | None, height: int | None) -> None:
@@ -170,13 +172,13 @@ def _label(text: str, side: int) -> Picture:
 def _write(
     pair: Callable[[float], Picture],
     path: Path,
-    after: Path,
+    wav: Path | None,
     labels: tuple[str, str],
     style: str,
     length: float,
     rate: float,
-) -> tuple[bool, tuple[int, int]]:
-    """Compose and encode; whether there is sound, and the size of the result."""
+) -> tuple[int, int]:
+    """Compose and encode; the size of the result."""
     from moviepy import CompositeVideoClip, ImageClip, VideoClip
 
     length = (max(1, round(length * rate)) + 0.01) / rate  # moviepy rounds the number of frames down
@@ -193,8 +195,8 @@ def _write(
     clip = CompositeVideoClip(layers, use_bgclip=True).with_duration(length) if len(layers) > 1 else base
     if path.suffix == ".gif":
         clip.write_gif(str(path), fps=rate, logger=None)
-        return False, (width, height)
-    with _sound(after, length) as sound:
+        return (width, height)
+    with _sound(wav) as sound:
         clip.with_audio(sound).write_videofile(
             str(path),
             fps=rate,
@@ -206,21 +208,21 @@ def _write(
             ffmpeg_params=[*X264, *BT709],
             logger=None,
         )
-        return sound is not None, (width, height)
+    return (width, height)
 
 
 @contextmanager
-def _sound(path: Path, length: float) -> Iterator[Any]:
-    """The first audio track as a moviepy clip, cut to the length, or None; `Playback` has already checked the file."""
+def _sound(wav: Path | None) -> Iterator[Any]:
+    """The sound as a moviepy clip, or None."""
     from moviepy import AudioFileClip
 
-    if is_still(path) or not read_facts(path).of_kind("audio"):
+    if wav is None:
         yield None
         return
-    track = AudioFileClip(str(path.absolute()))
+    track = AudioFileClip(str(wav))
     process = track.reader.proc
     try:
-        yield track.subclipped(0, length) if track.duration > length else track
+        yield track
     finally:
         track.close()
         for pipe in (process.stdout, process.stderr):  # moviepy leaves them open when the process has ended by itself

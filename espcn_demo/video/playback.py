@@ -29,7 +29,7 @@ HD_HEIGHT = 720  # players take untagged clips from this height on for BT.709, s
 
 
 class Playback:
-    """Shows a clip frame after frame; use it as a context manager.
+    """Shows a clip frame after frame; use it as a context manager. `start` is the time of its first frame in seconds.
 
     path     the clip
     matrix   "bt709" or "bt601" for clips that do not say; None goes by height, as players do
@@ -54,9 +54,9 @@ class Playback:
 
     def at(self, moment: float) -> Picture:
         """The frame shown `moment` seconds after the first one, (H, W, 3) uint8; the last one when beyond the end."""
-        if moment + 1e-4 < self._time(self._current) - self._start:
+        if moment + 1e-4 < self._time(self._current) - self.start:
             self._open()
-        while self._next is not None and self._time(self._next) - self._start <= moment + 1e-4:
+        while self._next is not None and self._time(self._next) - self.start <= moment + 1e-4:
             self._current, self._next = self._next, next(self._frames, None)
         if self._picture is None or self._picture[0] != self._current.pts:
             self._picture = (self._current.pts, self._upright(self._current))
@@ -75,7 +75,7 @@ class Playback:
         if first is None:
             raise InputError(f"{self.path.name} has no frame that can be decoded.")
         self._current, self._next = first, next(self._frames, None)
-        self._start: float = self._time(first)
+        self.start: float = self._time(first)
 
     def _time(self, frame: VideoFrame) -> float:
         return frame.time if frame.pts is not None else 0.0
@@ -106,7 +106,7 @@ class Standing:
         colour = np.dstack([colour] * 3) if samples.is_grey else colour
         self._picture = np.ascontiguousarray(colour, np.uint8)
         self.size = (samples.width, samples.height)
-        self.rate, self.duration, self.matrix = Fraction(25), None, "bt709"
+        self.rate, self.duration, self.matrix, self.start = Fraction(25), None, "bt709", 0.0
 
     def at(self, moment: float) -> Picture:
         """The picture, (H, W, 3) uint8, at any time."""
