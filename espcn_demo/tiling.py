@@ -13,7 +13,7 @@ from math import ceil
 
 import numpy as np
 
-from espcn_demo.model import HALO
+from espcn_demo.dimensions import HALO
 from espcn_demo.upscaler import Codes, Upscaler
 
 # Pixels along an axis. Few sizes keep the number of compiled graphs small; three of them waste little on any plane.
