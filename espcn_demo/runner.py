@@ -107,8 +107,7 @@ class Runner:
         outcome, failure, seconds = "stopped", None, 0.0
         try:
             self.storage.require(room)
-            self.storage.touch([*args, *kwargs.values()])
-            with self.desk.take(visitor) as ticket:
+            with self.storage.using([*args, *kwargs.values()]), self.desk.take(visitor) as ticket:
                 yield from self._wait(ticket, cancelled)
                 for message in self._run(function, args, kwargs, cancelled, gpu_seconds):
                     if isinstance(message, Done):
@@ -141,7 +140,6 @@ class Runner:
         cancelled: threading.Event | None,
         gpu_seconds: float | None,
     ) -> Iterator[Any]:
-        self.storage.touch([*args, *kwargs.values()])
         if zerogpu.active() and (gpu_seconds := gpu_seconds or self._estimate(args)):
             if zerogpu.fits(gpu_seconds):
                 try:

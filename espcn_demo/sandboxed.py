@@ -102,6 +102,7 @@ def _limit_memory(memory: int) -> None:
 
 def main() -> NoReturn:
     """Serve on the pipes that the server's side has laid."""
+    os.nice(5)  # pages, uploads and downloads come first
     sink = os.dup(1)
     os.dup2(2, 1)  # whatever libraries print must not land between the messages
     serve(Channel(0, sink, trusted=True))

@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,7 @@ class Storage:
         for folder in (self.folder, self.cache, self.temporary):
             folder.mkdir(mode=0o700)
         self._kept: frozenset[Path] = frozenset()
+        self._used: list[Path] = []  # arguments of jobs that wait or run
         self._size = (-MEASURED_FOR, 0)
         self._closed = threading.Event()
 
@@ -51,11 +53,20 @@ class Storage:
         """Never remove what lies here now: the page's own pictures, once the page is built."""
         self._kept = frozenset(self._files())
 
-    def touch(self, values: Iterable[object]) -> None:
-        """Restart the retention time of those values that are files in here: a job is about to use them."""
-        for value in values:
-            if isinstance(value, str | Path) and (path := Path(value)).is_relative_to(self.folder) and path.is_file():
-                os.utime(path)
+    @contextmanager
+    def using(self, values: Iterable[object]) -> Iterator[None]:
+        """Keep those of a job's arguments that are files or folders in here; their retention starts when it ends."""
+        mine = [Path(value) for value in values if isinstance(value, str | Path)]
+        mine = [path for path in mine if path.is_relative_to(self.folder)]
+        self._used.extend(mine)
+        try:
+            yield
+        finally:
+            for path in mine:
+                for file in path.rglob("*") if path.is_dir() else [path]:
+                    with suppress(FileNotFoundError):
+                        os.utime(file)
+                self._used.remove(path)
 
     def require(self, extra: int = 0) -> None:
         """Raise InputError unless `extra` bytes more fit into the budget and onto the disk."""
@@ -82,11 +93,12 @@ class Storage:
         """Remove what is older than the retention time; returns the number of files removed."""
         oldest, removed = time.time() - self.limits.retention_seconds, 0
         for path in self._files():
-            if path not in self._kept and _changed(path) < oldest:
+            if path not in self._kept and not self._in_use(path) and _changed(path) < oldest:
                 path.unlink(missing_ok=True)
                 removed += 1
         for folder in sorted(self.folder.rglob("*"), reverse=True):  # the deepest first
-            if folder.is_dir() and folder.parent != self.folder and _changed(folder) < oldest:
+            own = folder in (self.cache, self.temporary)
+            if folder.is_dir() and not own and not self._in_use(folder) and _changed(folder) < oldest:
                 _remove_if_empty(folder)
         self._size = (-MEASURED_FOR, 0)
         return removed
@@ -111,6 +123,9 @@ class Storage:
             else:
                 if removed:
                     log.info("removed %d files after the retention time", removed)
+
+    def _in_use(self, path: Path) -> bool:
+        return any(path.is_relative_to(used) for used in tuple(self._used))
 
     def _files(self) -> Iterator[Path]:
         for folder, _, names in os.walk(self.folder):

@@ -46,12 +46,17 @@ def _changed_long_ago(folder):
     return folder.stat().st_mtime < time.time() - 100
 
 
-def test_an_input_in_use_is_kept_longer(storage):
-    path = storage.job() / "in.png"
-    path.write_bytes(b"x")
-    age(path, 101)
-    storage.touch([str(path), 3, "/etc/passwd", None])
-    assert storage.sweep() == 0
+def test_what_a_job_uses_is_kept_until_after_it(storage):
+    path, results = storage.job() / "in.png", storage.job()
+    for file in (path, results / "part"):
+        file.write_bytes(b"x")
+        age(file, 101)
+    with storage.using([str(path), results, 3, "/etc/hostname", None]):
+        assert storage.sweep() == 0
+    assert storage.sweep() == 0  # the retention time starts at the end of the job
+    for file in (path, results / "part"):
+        age(file, 101)
+    assert storage.sweep() == 2
 
 
 def test_the_budget_refuses_politely(storage):

@@ -1,0 +1,197 @@
+"""Load on the running page: thirty visitors, and what becomes of it.
+
+    python -m tests.load                      30 visitors for 5 minutes, then kill -9 in the middle of more load
+    python -m tests.load --readme             the same, and the figures are written into README.md
+    python -m tests.load --visitors 4 --seconds 20
+
+Loopback only. The script starts the page itself, with small limits. Visitors send pictures and clips that carry their
+own mark and check that they get their own result back; they also cancel, close the tab, and send broken and oversize
+files. Meanwhile /healthz is asked four times a second and the memory of all processes is read. Exit code 1 when a
+promise is broken; `--strict` includes the 200 ms of the health answer, which a busy machine cannot keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .load_page import Page
+from .load_visitor import Visitor
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
+FLAT = 150  # MiB that the processes' memory may still grow by after the first minute
+HEALTH = 0.2  # seconds
+RETENTION = 45.0  # seconds, so that the script can see results go
+
+
+@dataclass
+class Watch:
+    """What is seen from outside while the load runs."""
+
+    page: Page
+    delays: list[float] = field(default_factory=list)  # seconds that /healthz took
+    memory: list[tuple[float, float]] = field(default_factory=list)  # seconds since the start, MiB
+    waiting: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Ask until told to stop."""
+        began, asked = time.monotonic(), 0
+        while not self.stop.wait(0.25):
+            moment = time.monotonic()
+            health = self.page.health()
+            self.delays.append(time.monotonic() - moment)
+            self.waiting = max(self.waiting, health["queue"]["waiting"])
+            if asked % 20 == 0:
+                self.memory.append((moment - began, self.page.memory()))
+            asked += 1
+
+    def growth(self) -> float:
+        """MiB between the second minute (or quarter) and the last."""
+        span = self.memory[-1][0]
+        part = min(60.0, span / 4)
+        early = [size for moment, size in self.memory if part <= moment <= 2 * part]
+        late = [size for moment, size in self.memory if moment >= span - part]
+        return statistics.median(late) - statistics.median(early) if early and late else 0.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the load; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--visitors", type=int, default=30, help="visitors at the same time")
+    parser.add_argument("--seconds", type=float, default=300, help="how long they come, seconds")
+    parser.add_argument("--port", type=int, default=7866, help="port for the page")
+    parser.add_argument("--seed", type=int, default=1, help="of the visitors' choices")
+    parser.add_argument("--strict", action="store_true", help="fail when a health answer takes longer than 200 ms")
+    parser.add_argument("--brief", action="store_true", help="without waiting for the retention time, and no kill -9")
+    parser.add_argument("--readme", action="store_true", help="write the figures into README.md")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="load-") as name:
+        folder = Path(name)
+        page = Page(folder, options.port, retention=RETENTION)
+        figures, problems = {}, []
+        try:
+            page.start()
+            page.warm()
+            figures |= attend(page, folder, options, problems)
+            if not options.brief:
+                figures |= leave(page, problems)
+                figures |= kill(page, folder, options, problems)
+        finally:
+            page.stop()
+        if left := page.leftovers():
+            problems.append(f"left after the end: {left}")
+    if options.strict and figures["slowest health answer, ms"] > 1_000 * HEALTH:
+        problems.append("a health answer took longer than 200 ms")
+    print(json.dumps(figures, indent=2))
+    if options.readme:
+        write_readme(figures)
+    for problem in problems:
+        print(f"BROKEN: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def attend(page: Page, folder: Path, options: argparse.Namespace, problems: list[str]) -> dict[str, object]:
+    """Let the visitors come; returns the figures of the whole time."""
+    watch = Watch(page)
+    observer = threading.Thread(target=watch.run)
+    observer.start()
+    visitors = [
+        Visitor(number, page, folder, random.Random(options.seed * 1_000 + number))
+        for number in range(options.visitors)
+    ]
+    until = time.monotonic() + options.seconds
+    threads = [threading.Thread(target=visitor.run, args=(until,)) for visitor in visitors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    watch.stop.set()
+    observer.join()
+    counts: Counter[str] = sum((visitor.counts for visitor in visitors), Counter())
+    problems += [f"visitor {visitor.number}: {text}" for visitor in visitors for text in visitor.problems]
+    if not page.alive():
+        problems.append("the server has ended")
+    if options.seconds >= 120 and watch.growth() > FLAT:
+        problems.append(f"memory grew by {watch.growth():.0f} MiB after the first minute")
+    if not options.brief and not (counts["picture"] and counts["clip"]):
+        problems.append("no picture or no clip came through")
+    waits = sorted(seconds for visitor in visitors for seconds in visitor.seconds)
+    delays = sorted(watch.delays)
+    return {
+        "visitors": options.visitors,
+        "seconds": round(options.seconds),
+        **{f"{what}s": counts[what] for what in sorted(counts)},
+        "mixed-up or wrong results": sum("result" in text for visitor in visitors for text in visitor.problems),
+        "median seconds for a picture": round(statistics.median(waits), 1) if waits else None,
+        "most jobs waiting": watch.waiting,
+        "median health answer, ms": round(1_000 * statistics.median(delays), 1),
+        "slowest health answer, ms": round(1_000 * delays[-1], 1),
+        "memory at the end, MiB": round(watch.memory[-1][1]),
+        "memory growth after the first minute, MiB": round(watch.growth(), 1),
+        "worker crashes": page.metric("espcn_failures_total"),
+    }
+
+
+def leave(page: Page, problems: list[str]) -> dict[str, object]:
+    """Everybody has gone: after the retention time nothing of theirs is left."""
+    deadline = time.monotonic() + 3 * RETENTION
+    while (left := page.files()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    queue = page.health()["queue"]
+    if left:
+        problems.append(f"{len(left)} files are left after the retention time")
+    if queue["waiting"] or queue["running"]:
+        problems.append(f"jobs are left: {queue}")
+    return {"files left after the retention time": len(left)}
+
+
+def kill(page: Page, folder: Path, options: argparse.Namespace, problems: list[str]) -> dict[str, object]:
+    """kill -9 in the middle of load, and a restart."""
+    visitors = [
+        Visitor(100 + number, page, folder, random.Random(number)) for number in range(min(8, options.visitors))
+    ]
+    until = time.monotonic() + 8
+    threads = [threading.Thread(target=visitor.run, args=(until,)) for visitor in visitors]
+    for thread in threads:
+        thread.start()
+    time.sleep(5)
+    children = page.kill()
+    for thread in threads:
+        thread.join()
+    began = time.monotonic()
+    page.start()
+    seconds = time.monotonic() - began
+    if seconds > 10 and options.strict:
+        problems.append(f"the page is back after {seconds:.1f} s only")
+    if left := page.files():
+        problems.append(f"{len(left)} files of the killed server are left")
+    if alive := [process.pid for process in children if process.is_running() and process.status() != "zombie"]:
+        problems.append(f"processes of the killed server are left: {alive}")
+    return {"seconds until the page is back after kill -9": round(seconds, 1)}
+
+
+def write_readme(figures: dict[str, object]) -> None:
+    """Put the figures between the two marks in README.md."""
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())])
+    before, _, rest = text.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise SystemExit(f"README.md has no {BEGIN} ... {END}")
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
