@@ -68,8 +68,9 @@ def _drawing() -> str:
         boxes.append(f"<path d='M{x - 22} 80h18' class='net-line' marker-end='url(#net-arrow)'/>")
         x += 98
     return (
-        "<div class='scroll'><svg viewBox='0 0 720 176' role='img' aria-label='Luma goes through four convolutions and "
-        "a pixel shuffle; the source repeated two by two is added at the end' style='min-width:560px'>"
+        "<div class='scroll' tabindex='0' role='region' aria-label='Drawing of the network'>"
+        "<svg viewBox='0 0 720 176' role='img' aria-label='Luma goes through four convolutions and a pixel shuffle; the "
+        "source repeated two by two is added at the end' style='min-width:560px'>"
         "<style>.net-box{fill:var(--background-fill-secondary);stroke:currentColor}.net-line{stroke:currentColor;"
         "fill:none}svg text{font-size:13px;fill:currentColor;text-anchor:middle}svg .net-small{font-size:11px}</style>"
         "<defs><marker id='net-arrow' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='7' markerHeight='7' "

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import InputError
-from ..sandbox import Done
+from ..sandbox import Done, StoppedError
 from . import examples as samples
 from . import fields, results, video_tab, wording, work_four
 from .jobs import Jobs, words
@@ -73,6 +73,8 @@ def _work(
                 yield video_tab.show(message, folder, outputs, jobs, "four")
             elif isinstance(message, Done):
                 yield _show(message.result, folder, outputs, jobs) | {stop: gr.Button(interactive=False)}
+    except StoppedError:
+        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
 

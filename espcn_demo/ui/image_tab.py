@@ -104,6 +104,8 @@ def _one(
                 yield {status: wording.status(text, busy=True)}
             elif isinstance(message, Done):
                 yield _show(message.result, folder, outputs, jobs) | {stop: gr.Button(interactive=False)}
+    except StoppedError:
+        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
 
@@ -153,5 +155,7 @@ def _many(
             bundle: gr.DownloadButton(value=str(packed), visible=True) if packed else gr.skip(),
             stop: gr.Button(interactive=False),
         }
+    except StoppedError:
+        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}

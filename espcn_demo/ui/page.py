@@ -10,6 +10,17 @@ from ..runner import Runner
 from . import about, api, four_tab, image_tab, results, video_tab, wording
 from .jobs import Jobs
 
+# Gradio names its upload buttons twice, by a label and by other words on them: people who speak to their browser say
+# what they read, so the words stay.
+NAMES = """
+() => {
+  const rename = () => document.querySelectorAll('button.upload-container[aria-label]').forEach((button) => {
+    if (button.innerText.trim()) button.removeAttribute('aria-label');
+  });
+  new MutationObserver(rename).observe(document.body, { childList: true, subtree: true });
+  rename();
+}
+"""
 # One description for search engines and screen readers; the icon is drawn here, so that nothing is fetched for it.
 HEAD = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -58,4 +69,5 @@ def build(runner: Runner) -> gr.Blocks:
         blocks.unload(closed)
     # The desk in front of the worker decides who is next; Gradio only has to let everybody stand there.
     blocks.queue(default_concurrency_limit=runner.limits.queue + 4, max_size=2 * runner.limits.queue)
+    blocks.max_threads = 2 * runner.limits.queue + 20  # threads of its own: uploads and downloads have the others
     return blocks

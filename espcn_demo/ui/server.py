@@ -90,6 +90,7 @@ def create(*, mcp: bool = False, limits: Limits | None = None) -> FastAPI:
         theme=theme.theme(),
         css=theme.css(),
         head=page.HEAD,
+        js=page.NAMES,
         footer_links=["api"],
         run_history=False,
         show_error=False,

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import InputError
-from ..sandbox import Done
+from ..sandbox import Done, StoppedError
 from . import compare, examples, fields, results, wording, work_clip, work_measure
 from .compare import Side
 from .jobs import Jobs, words
@@ -118,6 +118,8 @@ def _work(
                 yield show(message, folder, outputs, jobs, "video")
             elif isinstance(message, Done):
                 yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=False)}
+    except StoppedError:
+        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
 

@@ -28,7 +28,7 @@ GONE = "This result is no longer kept: results are removed after a while, so upl
 NO_PICTURE = "Choose a picture first: drop it into the field on the left, paste it, or take an example."
 NO_CLIP = "Choose a clip first: drop it into the field above."
 NO_UPLOAD = "Choose a picture or a short clip first."
-STOPPED = "Stopped. Nothing was kept; press the button to start again."
+STOPPED = "Stopped; nothing was kept. Press the button to start again."
 RESTARTED = "The server was restarted and does not have this file any more: please upload it again."
 METHOD_NAMES = {
     "network": "ESPCN",
@@ -74,8 +74,9 @@ def scores(rows: Sequence[tuple[str, float, float]], *, caption: str, own: int =
     reference = next((db for name, db, _ in rows if name.lower().startswith("bicubic")), None)
     lines = []
     for index, (name, db, similarity) in enumerate(rows):
-        unknown = reference is None or isinf(db) or isinf(reference) or name.lower() == "bicubic"
-        gain = "" if unknown else f"{db - reference:+.2f} dB"
+        gain = ""
+        if reference is not None and name.lower() != "bicubic" and not (isinf(db) or isinf(reference)):
+            gain = f"{db - reference:+.2f} dB"
         gain = f"<strong>{gain}</strong>" if index < own and gain else gain
         lines.append(
             f"<tr><th scope='row'>{escape(name)}</th><td>{decibel(db)}</td><td>{similarity:.4f}</td>"

@@ -106,10 +106,10 @@ def test_stop_ends_the_run_and_leaves_the_page_usable(open_page, make_clip, pict
     upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=150, size=(320, 240)))
     page.locator("#video-status", has_text="Preview of").wait_for()
     page.get_by_role("button", name="Run", exact=True).click()
-    stop = page.get_by_role("button", name="Stop").locator("visible=true")
+    stop = page.get_by_role("button", name="Stop", exact=True).locator("visible=true")
     page.locator("#video-status progress").wait_for()
     stop.click()
-    page.get_by_role("alert").filter(has_text="Stopped").wait_for()
+    page.locator("#video-status", has_text="Stopped").wait_for()
     upload(page, "Image", picture)
     page.locator(f"#image-compare {READY}").wait_for()
 
