@@ -73,6 +73,7 @@ def connected(on: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _hush()
     handler = signal.getsignal(signal.SIGTERM)  # Ray replaces it
     if address.host is None:
         _start(ray)
@@ -108,6 +109,16 @@ def _import() -> Any:  # noqa: ANN401 (Ray is optional and untyped here)
         return import_module("ray")
     except ImportError as error:
         raise InputError(INSTALL) from error
+
+
+def _hush() -> None:
+    """Keep Ray's messages off stdout, where the report goes; what matters of them is in the retries.
+
+    Ray offers no option for what its machines say of workers that died, only this switch of its debugger.
+    """
+    inner: Any = import_module("ray._private.worker")
+    if hasattr(inner, "_worker_logs_enabled"):
+        inner._worker_logs_enabled = False
 
 
 def _start(ray: Any) -> None:  # noqa: ANN401

@@ -26,10 +26,10 @@ TRIES = 3  # of one task
 STARTS = 3  # of workers that fail to start, one after the other
 PATIENCE = 180.0  # seconds without any worker after which a run ends
 SLOW = 3.0  # times the median duration of a task after which an idle worker takes it over
-SHORTEST = 5.0  # seconds that a task may always take
+SHORTEST = 20.0  # seconds that a task may always take
 _POLL = 0.2  # seconds
 
-Key = tuple[int, int]
+Key = tuple[int, ...]
 
 
 class NoWorkers(InputError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from espcn_demo.cluster.index import Index, read_index
 from espcn_demo.cluster.report import ClusterVideoReport, Tally
 from espcn_demo.cluster.shelf import Shelf
 from espcn_demo.cluster.sources import describe
@@ -20,6 +21,7 @@ from espcn_demo.video.segments import identity
 from espcn_demo.video.settings import Settings
 
 Luma = float | None
+_LONG = 4  # segments of a clip from which on an index pays
 _BLIND = 9  # segments to hand out beyond the last known one when a clip does not tell its length
 
 
@@ -52,6 +54,7 @@ class ClipJob:
         self._next = 0
         self._count: int | None = None  # segments, once the end was seen
         self._resumed = 0
+        self._index: Index | None = None
         self._stages: Stages = {}
         self._ends: dict[int, tuple[Luma, Luma]] = {}
 
@@ -76,9 +79,12 @@ class ClipJob:
         self._shelf = Shelf(self.out, {**key, "encoder": finish.mark(self._clip)})
         self._shelf.open(resume=resume)
         self._resumed = self._shelf.made
-        made = self._shelf.segments
-        if made and made[-1].frames < self._clip.segment:
-            self._count = len(made)
+        there = [*enumerate(self._shelf.segments), *self._shelf.ahead.items()]
+        short = [index for index, segment in there if segment.frames < self._clip.segment]
+        self._count = short[0] + 1 if short else None  # only the last one is short
+        self._index = self._read_index()
+        if self._index is not None:
+            self._count = self._limit()
 
     @property
     def started(self) -> bool:
@@ -114,11 +120,19 @@ class ClipJob:
             return None
         index, self._next = self._next, self._next + 1
         clip = self._clip
-        return Piece(self.number, self._source, self._settings, clip.encoding, self._limits, index, clip.segment)
+        anchor = self._index.anchor(index, clip.segment) if self._index is not None else None
+        return Piece(
+            self.number, self._source, self._settings, clip.encoding, self._limits, index, clip.segment, anchor
+        )
 
     def add(self, piece: Piece, made: Made, data: bytes) -> None:
         """Take a finished segment."""
         assert self._shelf is not None, "start comes first"
+        if (piece.anchor is None) != (self._index is None):
+            return  # handed out before the index turned out to be wrong
+        if piece.anchor is not None and not (piece.anchor.fits(made.segment) and made.ended == self._is_last(piece)):
+            self._start_again()
+            return
         if made.segment is not None:
             self._shelf.put(piece.index, made.segment, data)
             self._ends[piece.index] = (made.first, made.last)
@@ -161,8 +175,35 @@ class ClipJob:
         plain: dict[str, Any] = {one.name: getattr(report, one.name) for one in fields(report)}
         return ClusterVideoReport(**plain, cluster=tally.share())
 
+    def _read_index(self) -> Index | None:
+        """The index of a clip that is long enough to need one and whose finished segments agree with it."""
+        assert self._shelf is not None
+        settings, size = self._settings, self._clip.segment
+        if settings.start or settings.duration is not None or (self._clip.total or 0) < _LONG * size:
+            return None
+        index = read_index(self.path, limits=self._limits)
+        there = [*enumerate(self._shelf.segments), *self._shelf.ahead.items()]
+        if index is None or self._clip.upright.deinterlaced:
+            return None
+        anchors = [(index.anchor(number, size), segment) for number, segment in there]
+        if any(anchor is None or not anchor.fits(segment) for anchor, segment in anchors):
+            return None
+        return index if all(index.anchor(number, size) for number in range(-(-len(index.times) // size))) else None
+
+    def _is_last(self, piece: Piece) -> bool:
+        return piece.index + 1 == self._limit()
+
+    def _start_again(self) -> None:
+        """Throw away what was made by a wrong index; from now on workers read from the beginning."""
+        assert self._shelf is not None
+        self._shelf.open(resume=False)
+        self._index, self._count, self._next, self._resumed = None, None, 0, 0
+        self._ends.clear()
+
     def _limit(self) -> int:
         """Segments that may be handed out: all when the end was seen, else as many as the clip claims to have."""
+        if self._index is not None:
+            return -(-len(self._index.times) // self._clip.segment)
         if self._count is not None:
             return self._count
         assert self._shelf is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from espcn_demo.limits import Limits
 
 if TYPE_CHECKING:
+    from espcn_demo.cluster.index import Anchor
     from espcn_demo.image import ImageReport
     from espcn_demo.video.decode import Health
     from espcn_demo.video.encode import Encoding
@@ -88,6 +89,7 @@ class Piece:
 
     job       number of the clip within the run
     encoding  the head's decision, so that all segments fit together
+    anchor    where it lies in the clip, None when that must be found by reading from the beginning
     """
 
     job: int
@@ -97,11 +99,12 @@ class Piece:
     limits: Limits
     index: int
     frames: int
+    anchor: Anchor | None = None
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, ...]:
         """Tells tasks of a run apart."""
-        return self.job, self.index
+        return self.job, self.index, int(self.anchor is None)
 
     @property
     def title(self) -> str:
@@ -147,9 +150,9 @@ class PictureTask:
     limits: Limits
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, ...]:
         """Tells tasks of a run apart."""
-        return self.job, 0
+        return (self.job,)
 
     @property
     def title(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from espcn_demo.cluster.cores import keep_to_cores
+from espcn_demo.cluster.index import Astray
 from espcn_demo.cluster.reel import Reel
 from espcn_demo.cluster.sources import Cupboard, why_unseen
 from espcn_demo.cluster.tasks import (
@@ -30,6 +32,8 @@ from espcn_demo.cluster.versions import differences
 from espcn_demo.errors import InputError
 from espcn_demo.upscaler import Upscaler, open_upscaler
 
+log = logging.getLogger(__name__)
+
 
 class Worker:
     """Makes what it is given, one task at a time.
@@ -42,8 +46,9 @@ class Worker:
         self._cupboard = Cupboard(run)
         self._engine: Upscaler | None = None
         self._reel: Reel | None = None
+        self._plain: set[int] = set()  # clips that do not match their index
         self._node = socket.gethostname()
-        self._weights = tempfile.TemporaryDirectory(prefix="espcn-weights-")
+        self._weights: tempfile.TemporaryDirectory[str] | None = None  # kept: engines that take over read them again
 
     def start(self, node: str) -> Facts:
         """Open the engine; `node` is what this machine is called in sentences.
@@ -58,7 +63,7 @@ class Worker:
         setup = self._setup
         self._engine = open_upscaler(
             scale=setup.scale,
-            weights=_place(setup.weights, Path(self._weights.name), node),
+            weights=self._address(setup.weights),
             backend=setup.backend,
             precision=setup.precision,
             quality=setup.quality,
@@ -80,7 +85,24 @@ class Worker:
         """Close what is open and remove this machine's copies of the run's sources."""
         self._close()
         self._cupboard.clear()
-        self._weights.cleanup()
+        if self._weights is not None:
+            self._weights.cleanup()
+
+    def _address(self, weights: WeightsFile) -> str:
+        """The address to open the weights by, after making sure that they are the head's."""
+        from espcn_demo.weights import resolve
+
+        if not weights.data:
+            if resolve(weights.name).sha256 != weights.sha256:
+                raise InputError(
+                    f"{self._node} has other weights called {weights.name}: install the same version there."
+                )
+            return weights.name
+        self._weights = tempfile.TemporaryDirectory(prefix="espcn-weights-")
+        path = Path(self._weights.name) / f"{weights.name}.safetensors"
+        path.write_bytes(weights.data)
+        path.with_suffix(".json").write_bytes(weights.card)
+        return str(path)
 
     def _find(self, source: Source) -> Path | Unseen:
         if (copy := self._cupboard.find(source)) is not None:
@@ -91,16 +113,28 @@ class Worker:
         return self._cupboard.fetch(source) if source.parts else Unseen(reason)
 
     def _segment(self, piece: Piece, path: Path, engine: Upscaler, folder: Path) -> tuple[Result, bytes]:
-        reel = self._reel
-        if reel is None or reel.job != piece.job or reel.position > piece.index * piece.frames:
-            self._close()
-            reel = self._reel = Reel(path, piece, scale=engine.scale)
         try:
-            made = reel.make(piece, engine, folder)
+            made = self._reel_for(piece, path, engine).make(piece, engine, folder)
+        except Astray as astray:
+            log.info("%s: %s; read from the beginning", piece.title, astray)
+            self._close()
+            self._plain.add(piece.job)
+            return self._segment(piece, path, engine, folder)
         except BaseException:
             self._close()
             raise
         return made, b"" if made.segment is None else (folder / made.segment.file).read_bytes()
+
+    def _reel_for(self, piece: Piece, path: Path, engine: Upscaler) -> Reel:
+        """The clip opened at a place before the segment, the nearer one of where it is and where its anchor is."""
+        begin, reel = piece.index * piece.frames, self._reel
+        if reel is None or reel.job != piece.job or reel.position > begin:
+            self._close()
+            reel = self._reel = Reel(path, piece, scale=engine.scale)
+        anchor = None if piece.job in self._plain else piece.anchor
+        if anchor is not None and begin - reel.position > anchor.between:
+            reel.seek(piece.index, piece.frames, anchor)
+        return reel
 
     def _picture(self, task: PictureTask, path: Path, engine: Upscaler, folder: Path) -> tuple[Result, bytes]:
         from espcn_demo.image import upscale_image
@@ -119,17 +153,3 @@ class Worker:
         if reel is not None:
             with suppress(OSError):  # it was read only: nothing is lost
                 reel.close()
-
-
-def _place(weights: WeightsFile, folder: Path, node: str) -> str:
-    """The address to open the weights by, after making sure that they are the head's."""
-    from espcn_demo.weights import resolve
-
-    if not weights.data:
-        if resolve(weights.name).sha256 != weights.sha256:
-            raise InputError(f"{node} has other weights called {weights.name}: install the same version there.")
-        return weights.name
-    path = folder / f"{weights.name}.safetensors"
-    path.write_bytes(weights.data)
-    path.with_suffix(".json").write_bytes(weights.card)
-    return str(path)
