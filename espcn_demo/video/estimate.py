@@ -118,12 +118,12 @@ def estimate(
 
 @dataclass
 class _Run:
-    """A run over an excerpt: `pace` in seconds a frame between its first and last batch, `rest` after the last one."""
+    """A run over an excerpt: `pace` in seconds a frame between its first and last batch, `fixed` all other seconds."""
 
     report: VideoReport
     frames: int
     pace: float | None
-    rest: float
+    fixed: float
     spent: float
     packets: list[tuple[bool, int]]
     other: int
@@ -146,16 +146,17 @@ def _enlarge(path: Path, suffix: str, upscaler: Upscaler, part: Part | None, opt
         packets, other = result_sizes(out)
     (first, done), (last, all_) = marks[0], marks[-1]
     pace = (last - first) / (all_ - done) if all_ > done else None
-    return _Run(report, report.frames, pace, end - last, end - begin, packets, other)
+    fixed = max(0.0, end - begin - (pace or 0.0) * report.frames)
+    return _Run(report, report.frames, pace, fixed, end - begin, packets, other)
 
 
 def _predict_seconds(runs: list[_Run], frames: int) -> float:
-    """The whole's frames at the excerpts' pace, and once what comes after the last frame."""
+    """The whole's frames at the excerpts' pace, and once what the first took besides: opening, joining, verifying."""
     paces = [(run.pace, run.frames) for run in runs if run.pace is not None]
     if not paces or frames <= sum(run.frames for run in runs):
         return sum(run.spent for run in runs) * frames / sum(run.frames for run in runs)
     pace = sum(pace * count for pace, count in paces) / sum(count for _, count in paces)
-    return pace * frames + float(np.mean([run.rest for run in runs]))
+    return pace * frames + runs[0].fixed
 
 
 def _measure_gain(path: Path, upscaler: Upscaler, limits: Limits | None) -> tuple[float | None, float | None, float]:
