@@ -137,13 +137,15 @@ def engines(args: argparse.Namespace) -> Outcome:
 
 def weights(args: argparse.Namespace) -> Outcome:
     """Bundled, cached and Hub weights."""
+    from espcn_demo.hub import cached, pull
     from espcn_demo.weights import bundled, resolve
 
     if args.action == "list":
-        return Outcome({"bundled": bundled()}, "\n".join(bundled()))
+        names, addresses = bundled(), cached()
+        return Outcome({"bundled": names, "cached": addresses}, "\n".join([*names, *addresses]))
     if not args.address:
         raise InputError(f"espcn weights {args.action} needs a name, a path or an hf:// address.")
-    found = resolve(args.address)
+    found = pull(args.address) if args.action == "pull" else resolve(args.address)
     text = f"{found.name}\nsha256 {found.sha256}\nfile   {found.path}\nwhy    {found.reason}"
     return Outcome({**found.as_dict(), "path": str(found.path)}, text)
 

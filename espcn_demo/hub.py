@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE = 4.0  # seconds for everything that the Hub is asked for one address
+PULL_PATIENCE = 120.0  # seconds, when somebody has asked for the download and watches it
 LARGEST = 64 * 2**20  # bytes of a weights file; ours have 235 kB
 _ADDRESS = re.compile(
     r"hf://(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)(?:@(?P<revision>[\w./-]+?))?/(?P<file>(?:[\w-][\w.-]*/)*[\w-][\w.-]*)"
@@ -79,6 +80,14 @@ def fetch(address: str, *, refresh: bool = False, patience: float = PATIENCE) ->
     path = _within(patience, lambda: _download(wanted, force=refresh), wanted)
     _check(path)
     return path, f"{_at_commit(wanted, path)}, downloaded"
+
+
+def pull(address: str) -> Weights:
+    """Ask the Hub for an hf:// address, whatever the cache holds, with the patience of somebody who watches."""
+    from .weights import read
+
+    path, reason = fetch(address, refresh=True, patience=PULL_PATIENCE)
+    return replace(read(path), reason=reason)
 
 
 def or_bundled(find: Callable[[], Weights]) -> Weights:

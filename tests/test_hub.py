@@ -112,6 +112,26 @@ def test_a_bad_hub_leads_to_the_bundled_weights(resolve, moods):
 
 
 @pytest.mark.slow
+def test_the_command_line_pulls_lists_and_tells(hub, tmp_path):
+    given = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    given.pop("HF_HUB_OFFLINE", None)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "espcn_demo", "weights", *arguments]
+        return subprocess.run(command, env=given, capture_output=True, text=True)
+
+    pulled = run("pull", f"hf://owner/name/{NAME}", "--json")
+    assert pulled.returncode == 0, pulled.stderr
+    assert json.loads(pulled.stdout)["reason"].endswith("downloaded")
+    hub.mood = "missing"
+    listed = json.loads(run("list", "--json").stdout)
+    assert "espcn_x2" in listed["bundled"] and listed["cached"] == [at("name")]
+    assert "from the cache" in run("info", listed["cached"][0]).stdout
+    refused = run("pull", "hf://owner/other/x.safetensors")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "has no" in refused.stderr
+
+
+@pytest.mark.slow
 def test_what_was_asked_for_by_name_is_never_replaced(resolve):
     (explicit,) = resolve(at("hang"))
     assert "did not deliver" in explicit["error"]
