@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def list_files(data: Sequence[Path], suffixes: set[str]) -> list[Path]:
     found: list[Path] = []
     for path in data:
         try:
+            if path.exists() and not os.access(path, os.R_OK):
+                raise InputError(f"{path} may not be read: check its permissions.")
             if path.is_dir():
                 found += sorted(inner for inner in path.rglob("*") if inner.suffix.lower() in suffixes)
             elif path.is_file():

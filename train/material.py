@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from espcn_demo.degrade import to_codes
+from espcn_demo.errors import InputError
 from espcn_demo.metrics import studio_luma
 from train.data import DAMAGED, PICTURES, VIDEOS, WHITE, Pair, as_plane, list_files, load_pair
 from train.start import start_network
@@ -78,10 +79,7 @@ class EncodedUnit:
             return [Pair(high, low) for high, low in zip(stored["high"], stored["low"], strict=True)]
         pairs = self._encode()
         if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = kept.with_name(f"{os.getpid()}-{kept.name}")
-            np.savez(temporary, high=[pair.high for pair in pairs], low=[pair.low for pair in pairs])
-            temporary.rename(kept)
+            _keep(pairs, kept)
         return pairs
 
     def _encode(self) -> list[Pair]:
@@ -100,6 +98,18 @@ class EncodedUnit:
 
         key = f"{self.path.name} {self.path.stat().st_size} {self.variant} {STRENGTHS}"
         return self.cache / (hashlib.sha256(key.encode()).hexdigest()[:24] + ".npz")
+
+
+def _keep(pairs: Sequence[Pair], path: Path) -> None:
+    temporary = path.with_name(f"{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(temporary, high=[pair.high for pair in pairs], low=[pair.low for pair in pairs])
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        sentence = f"{path.parent} cannot be written ({error.strerror}): free disk space or choose another --cache."
+        raise InputError(sentence) from error
 
 
 @dataclass(frozen=True)

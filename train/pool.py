@@ -143,6 +143,8 @@ def load_units(units: Sequence[Unit], patch: int, skipped: dict[str, str], seed:
             loaded = unit.load(seed)
         except MemoryError as error:
             raise InputError("not enough memory for the data: give a smaller --memory.") from error
+        except InputError:  # a ValueError too, but not the file's fault
+            raise
         except DAMAGED as error:
             _skip(unit, str(error), skipped)
             continue
