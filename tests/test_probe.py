@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from espcn_demo.errors import InputError
+from espcn_demo.limits import Limits
 from espcn_demo.video.estimate import clock, estimate, size
 from espcn_demo.video.excerpt import choose_excerpts, complexity, predict_bytes, settled
 from espcn_demo.video.facts import read_facts
@@ -142,6 +143,14 @@ def test_what_is_neither_is_refused(tmp_path):
         probe(path)
     with pytest.raises(InputError, match="does not exist"):
         probe(tmp_path / "missing.mp4")
+
+
+def test_a_clip_beyond_the_limits_is_described_and_not_planned(tmp_path, make_clip):
+    clip = make_clip(tmp_path / "clip.mp4", frames=50)
+    limits = Limits(seconds=1.0)
+    assert read_facts(clip, limits=limits).frames == 50
+    with pytest.raises(InputError, match="choose a part"):
+        probe(clip, limits=limits)
 
 
 def test_a_cut_off_clip_tells_how_much_is_missing(tmp_path, make_clip):

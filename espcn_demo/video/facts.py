@@ -108,14 +108,16 @@ class Facts:
 def read_facts(path: Path, *, limits: Limits | None = None) -> Facts:
     """Read what a clip is; a damaged one is described as far as it goes (`decodes` is False when no frame comes out).
 
+    A clip longer than the limits is described too: a part of it may still be worked on.
+
     Raises:
         InputError: see `source.open_source`.
     """
-    with source.open_source(path, limits=limits) as container:
+    with source.open_source(path, limits=limits, part=0.0) as container:
         video = source.video_stream(container)
         assert video is not None  # open_source has checked
         frames = _first_frames(container, video)
-    with source.open_source(path, limits=limits) as container:
+    with source.open_source(path, limits=limits, part=0.0) as container:
         video = source.video_stream(container)
         assert video is not None
         return _assemble(Path(path), container, video, frames)
