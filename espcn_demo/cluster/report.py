@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,10 +44,12 @@ class ClusterShare:
     """How a run was spread.
 
     workers  that took part, the replaced ones included
+    seconds  from the first worker's being ready to the last result
     sources  "shared path", or "object store" when some machine could not read the path
     """
 
     workers: int
+    seconds: float
     engine: str
     sources: str
     nodes: tuple[NodeShare, ...]
@@ -54,7 +57,7 @@ class ClusterShare:
     notes: tuple[str, ...]
 
 
-NOTHING = ClusterShare(0, "", "", (), (), ())
+NOTHING = ClusterShare(0, 0.0, "", "", (), (), ())
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Tally:
     reason: str = ""
     workers: int = 0
     frames: int = 0
+    begin: float = 0.0
+    last: float = 0.0
     blind: set[str] = field(default_factory=set)  # machines that cannot read the head's paths
     retries: list[Retry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -111,6 +116,8 @@ class Tally:
         if facts.engine != self.engine:
             self.note(f"{facts.node} runs {facts.engine} instead of {self.engine} and was left out: choose a backend")
             return False
+        if not self.workers:
+            self.begin = self.last = time.perf_counter()
         self.workers += 1
         self.people.append(facts)
         self.nodes.setdefault(facts.node, _Count())
@@ -131,6 +138,7 @@ class Tally:
         """Add a finished task."""
         count = self.nodes[node]
         count.tasks += 1
+        self.last = time.perf_counter()
         count.bytes += size
         if isinstance(result, Made | Enlarged):
             count.frames += result.frames
@@ -146,4 +154,5 @@ class Tally:
             for name, one in sorted(self.nodes.items())
         )
         sources = "object store" if self.blind else "shared path"
-        return ClusterShare(self.workers, self.engine, sources, nodes, tuple(self.retries), tuple(self.notes))
+        seconds = round(self.last - self.begin, 3)
+        return ClusterShare(self.workers, seconds, self.engine, sources, nodes, tuple(self.retries), tuple(self.notes))
