@@ -69,8 +69,8 @@ def _drawing() -> str:
         x += 98
     return (
         "<div class='scroll' tabindex='0' role='region' aria-label='Drawing of the network'>"
-        "<svg viewBox='0 0 720 176' role='img' aria-label='Luma goes through four convolutions and a pixel shuffle; the "
-        "source repeated two by two is added at the end' style='min-width:560px'>"
+        "<svg viewBox='0 0 720 176' role='img' aria-label='Luma goes through four convolutions and a pixel shuffle; "
+        "the source repeated two by two is added at the end' style='min-width:560px'>"
         "<style>.net-box{fill:var(--background-fill-secondary);stroke:currentColor}.net-line{stroke:currentColor;"
         "fill:none}svg text{font-size:13px;fill:currentColor;text-anchor:middle}svg .net-small{font-size:11px}</style>"
         "<defs><marker id='net-arrow' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='7' markerHeight='7' "
