@@ -69,6 +69,8 @@ class Guard:
             await self.app(scope, checked, answer)
         except Refused as refusal:
             await answer.refuse(refusal.status, str(refusal))
+        except asyncio.CancelledError:
+            return  # the server stops: uvicorn would log the whole stack of every page that is still open
         except Exception as error:
             log.error("%s while answering a request", type(error).__name__)  # its text may hold a visitor's words
             await answer.refuse(500, answers.SENTENCES[500])
