@@ -5,6 +5,7 @@ A unit is a small piece of the data that is loaded at once; its size in memory i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import zlib
@@ -107,7 +108,8 @@ def _keep(pairs: Sequence[Pair], path: Path) -> None:
         np.savez(temporary, high=[pair.high for pair in pairs], low=[pair.low for pair in pairs])
         temporary.rename(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         sentence = f"{path.parent} cannot be written ({error.strerror}): free disk space or choose another --cache."
         raise InputError(sentence) from error
 

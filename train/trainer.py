@@ -36,6 +36,7 @@ class Recipe:
     last_rate: float = 1e-6
     decay: float = 0.02  # keeps the weights small, which bfloat16 and int8 need
     l1_until: float = 0.7  # share of the run with the L1 loss; mean squared error after it
+    balance: float = 0.0  # squared error at which a patch's weight is halved; 0 weighs all alike
     ema: float = 0.999
     precision: str = "float32"
     float32_from: float = 0.93  # share of the run after which reduced precision ends
@@ -109,6 +110,20 @@ def rate_at(recipe: Recipe, progress: float) -> float:
     warm = min(1.0, progress / 0.01 + 0.01)
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     return warm * (recipe.last_rate + (recipe.rate - recipe.last_rate) * cosine)
+
+
+def loss_of(difference: Tensor, recipe: Recipe, progress: float) -> Tensor:
+    """The loss of errors (N, 1, H, W): first L1, then squared error, in about the same size.
+
+    With `balance`, the logarithm of each patch's squared error: PSNR, which is averaged over pictures, is one too, and
+    a grainy picture would otherwise count twenty times as much as a smooth one.
+    """
+    if progress < recipe.l1_until:
+        return difference.abs().mean()
+    if not recipe.balance:
+        return 16 * difference.square().mean()
+    errors = difference.square().mean((1, 2, 3))
+    return 16 * recipe.balance * torch.log1p(errors / recipe.balance).mean()
 
 
 def validate(network: nn.Module, pairs: Sequence[Pair]) -> float:
@@ -193,8 +208,7 @@ class Trainer:
         kind = PRECISIONS[recipe.precision]
         with torch.autocast(self.device.type, kind) if reduced else nullcontext():
             result = self.parallel(low)
-        difference = result.float() - high
-        loss = difference.abs().mean() if progress < recipe.l1_until else 16 * difference.square().mean()
+        loss = loss_of(result.float() - high, recipe, progress)
         state.optimizer.zero_grad()
         state.scaler.scale(loss).backward()
         state.scaler.step(state.optimizer)
