@@ -31,38 +31,46 @@ Command = Callable[[argparse.Namespace], Outcome]
 
 def image(args: argparse.Namespace) -> Outcome:
     """Enlarge a picture or a folder of pictures."""
+    if args.on != "local":
+        from espcn_demo import remote
+
+        return remote.image(args)
     from espcn_demo.folder import upscale_folder
     from espcn_demo.image import upscale_image
 
-    options = {**_engine(args), "strip_location": args.strip_location}
+    options = {**engine_options(args), "strip_location": args.strip_location}
     if args.input.is_dir():
         with Bar("pictures") as bar:
             report = upscale_folder(args.input, args.output, on_file=bar.file, **options)
-        return _folder(report)
+        return folder_outcome(report)
     with Bar("%") as bar:
         one = upscale_image(args.input, args.output, on_progress=bar.share, **options)
-    _warn(one.notes, args.input)
+    warn(one.notes, args.input)
     text = f"{one.output}: {one.width}x{one.height}, {one.seconds:.2f} s, {one.backend}"
     return Outcome(one.as_dict(), text)
 
 
 def video(args: argparse.Namespace) -> Outcome:
     """Enlarge a clip or a folder of clips."""
+    if args.on != "local":
+        from espcn_demo import remote
+
+        return remote.video(args)
     from espcn_demo.folder import pair_up, work_through
     from espcn_demo.upscaler import open_upscaler
     from espcn_demo.video import READABLE, WRITABLE, VideoReport, upscale_video
 
-    upscaler = open_upscaler(**_engine(args))
+    upscaler = open_upscaler(**engine_options(args))
 
     def one(path: Path, out: Path) -> VideoReport:
         with Bar("frames") as bar:
-            report = upscale_video(path, out, upscaler=upscaler, on_progress=bar.video, **_clip(args, out))
-        _warn(report.notes, path)
+            report = upscale_video(path, out, upscaler=upscaler, on_progress=bar.video, **clip_options(args, out))
+        warn(report.notes, path)
         return report
 
     if args.input.is_dir():
         pairs = pair_up(args.input, args.output, readable=READABLE, writable=WRITABLE, fallback=".mp4")
-        return _folder(work_through(args.input, args.output, pairs, one))
+        return folder_outcome(work_through(args.input, args.output, pairs, one))
     report = one(args.input, args.output)
     text = f"{report.output}: {report.width}x{report.height}, {report.frames} frames, {report.seconds:.1f} s, "
     return Outcome(report.as_dict(), f"{text}{report.backend}, sound {report.audio}, slowest stage {report.bottleneck}")
@@ -166,11 +174,13 @@ def serve(args: argparse.Namespace) -> Outcome:
     return Outcome({})
 
 
-def _engine(args: argparse.Namespace) -> dict[str, Any]:
+def engine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that choose an engine."""
     return {name: getattr(args, name) for name in ("scale", "weights", "backend", "precision", "quality")}
 
 
-def _clip(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+def clip_options(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """The options of a clip's result."""
     codec = args.codec or ("vp9" if out.suffix.lower() == ".webm" else "h264")
     given = {"codec": codec, "preset": args.preset, "start": args.start, "duration": args.duration}
     if args.crf is not None:
@@ -178,7 +188,8 @@ def _clip(args: argparse.Namespace, out: Path) -> dict[str, Any]:
     return {**given, "resume": args.resume, "limits": GENEROUS}
 
 
-def _folder(report: FolderReport) -> Outcome:
+def folder_outcome(report: FolderReport) -> Outcome:
+    """What became of a folder; exit code 2 when something failed."""
     for failure in report.failed:
         print(f"espcn: {failure.input}: {failure.error}", file=sys.stderr)
     text = f"{report.output}: {len(report.done)} done, {len(report.failed)} failed, {report.skipped} of other kinds"
@@ -192,6 +203,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _warn(notes: tuple[str, ...], path: Path) -> None:
+def warn(notes: tuple[str, ...], path: Path) -> None:
+    """Notes on a result, on stderr."""
     for note in notes:
         print(f"{path.name}: {note}", file=sys.stderr)
