@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..model import HALO
+from ..dimensions import HALO
 from .frames import Samples
 
 if TYPE_CHECKING:
