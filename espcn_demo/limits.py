@@ -81,6 +81,14 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def markdown() -> str:
+    """The page's limits as a table for README.md: variable, default, meaning."""
+    lines = (Limits.__doc__ or "").splitlines()
+    meanings = dict(line.split(None, 1) for line in lines if line.startswith("    ") and line.strip())
+    rows = [f"| {variable(name)} | {value:,} | {meanings[name]} |" for name, value in Limits().as_dict().items()]
+    return "\n".join(["| variable | default | what it limits |", "|---|---|---|", *rows])
+
+
 def _number(field: str, text: str, *, whole: bool) -> int | float:
     try:
         return int(text) if whole else float(text)
@@ -104,3 +112,6 @@ GENEROUS = Limits(
     disk=1024 * GIBI,
     retention_seconds=30 * 24 * 3_600.0,
 )
+
+if __name__ == "__main__":
+    print(markdown())
