@@ -235,6 +235,43 @@ def test_each_limit_is_named(tmp_path, make_clip, limits, match):
         assert frame_count(container, video_stream(container)) == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mp4", "libx264"), ("clip.webm", "libvpx-vp9"), ("clip.ts", "mpeg2video")]
+)
+def test_frames_far_beyond_the_limit_are_not_even_looked_at(tmp_path, make_clip, name, codec):
+    path = make_clip(tmp_path / name, frames=3, size=(320, 240), codec=codec, audio=False)
+    is_refused(path, "76,800 pixels|too large", limits=Limits(pixels=1000))
+
+
+def test_frames_that_grow_later_do_not_decode(tmp_path):
+    path = tmp_path / "growing.ts"
+    with av.open(str(path), "w") as container:
+        first = container.add_stream("mpeg2video", rate=25)
+        first.width, first.height, first.pix_fmt = 64, 48, "yuv420p"
+        second = av.CodecContext.create("mpeg2video", "w")
+        second.width, second.height, second.pix_fmt = 640, 480, "yuv420p"
+        second.time_base, second.framerate = Fraction(1, 25), Fraction(25)
+        for index in range(30):
+            small = index < 20
+            frame = av.VideoFrame(64 if small else 640, 48 if small else 480, "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            for packet in (first if small else second).encode(frame):
+                packet.stream = first
+                container.mux(packet)
+
+    def widths(limits):
+        found = set()
+        with open_source(path, limits=limits) as container:
+            for packet in container.demux(video_stream(container)):
+                try:
+                    found |= {frame.width for frame in packet.decode()}
+                except (av.error.FFmpegError, EOFError):
+                    continue
+        return found
+
+    assert widths(Limits(pixels=64 * 48)) == {64} and widths(Limits()) == {64, 640}
+
+
 def test_a_part_of_a_long_clip_is_within_the_limits(tmp_path, make_clip):
     path = make_clip(tmp_path / "clip.mp4", frames=50, rate=25)
     limits = Limits(seconds=1, frames=25)

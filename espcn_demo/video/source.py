@@ -65,8 +65,11 @@ def open_source(path: Path, *, limits: Limits | None = None, part: float | None 
     _check_file(path, limits)
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
-        container = stack.enter_context(_open(path, file))
+        container = stack.enter_context(_open(path, file, limits))
         _check_streams(path, container, limits, part)
+        for stream in container.streams.video:
+            if stream.codec_context is not None:  # frames that grow beyond the limit later on do not decode
+                stream.codec_context.options = {"max_pixels": str(limits.pixels)}
         yield container
 
 
@@ -147,15 +150,17 @@ def _check_file(path: Path, limits: Limits) -> None:
         raise InputError(f"{path.name} has {size / 2**20:.1f} MiB; at most {limits.bytes / 2**20:g} are accepted.")
 
 
-def _open(path: Path, file: BinaryIO) -> InputContainer:
+def _open(path: Path, file: BinaryIO, limits: Limits) -> InputContainer:
     import av
     from av.error import FFmpegError
 
     # The protocol's name in front keeps FFmpeg from reading `concat:`, `http:` or a dash in the path as its own syntax.
     # A percent sign would still mean numbered pictures: such a file goes in without its name.
     source = _Nameless(file) if "%" in str(path.absolute()) else f"file:{path.absolute()}"
+    # Looking for the size of the frames decodes some: nothing near the limit is refused without saying its size.
+    options = OPTIONS | {"max_pixels": str(4 * limits.pixels)}
     try:
-        return av.open(source, "r", options=OPTIONS, metadata_errors="replace")
+        return av.open(source, "r", options=options, metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         raise InputError(_why(path)) from error
 
@@ -195,6 +200,8 @@ def _check_streams(path: Path, container: InputContainer, limits: Limits, part: 
 def _no_video(path: Path, container: InputContainer) -> str:
     if any(stream.codec_context is None for stream in container.streams.video):
         return f"{path.name} holds video in a codec that cannot be decoded here: convert it to H.264 first."
+    if any(not stream.codec_context.width for stream in container.streams.video):
+        return f"{path.name} has video that cannot be decoded: it is damaged, or its frames are too large."
     kinds = sorted({stream.type for stream in container.streams})
     return f"{path.name} has no video to enlarge, only {' and '.join(kinds) or 'an empty container'}."
 
