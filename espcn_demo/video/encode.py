@@ -90,6 +90,9 @@ def choose_encoder(settings: Settings, *, bits: int, alpha: bool) -> tuple[str, 
     if settings.container == "webm" and codec not in ("av1", "vp9"):
         codec = "av1" if bits > 8 else "vp9"
         notes.append(f"WebM holds no {settings.codec}: {codec} instead")
+    if settings.container == "mov" and codec in ("av1", "vp9"):
+        codec = "hevc" if bits > 8 else "h264"
+        notes.append(f"MOV holds no {settings.codec}: {codec} instead")
     if alpha and codec == "av1" and settings.container in ("webm", "matroska"):
         notes.append("AV1 holds no transparency; vp9 does")
     name = HARDWARE.get(codec)

@@ -61,6 +61,8 @@ def upscale_video(
     Raises:
         InputError: the clip, the options, the disk or the encoder: one sentence says what to do.
     """
+    from av.error import FFmpegError
+
     begin = time.perf_counter()
     path, out = Path(path), Path(out)
     settings = check_settings(out, codec=codec, crf=crf, preset=preset, start=start, duration=duration)
@@ -75,7 +77,7 @@ def upscale_video(
         except InputError:
             workshop.remove()
             raise
-        except OSError as error:
+        except (OSError, FFmpegError) as error:
             if not resume:
                 workshop.remove()
             raise InputError(_why(error, out, kept=resume)) from error
@@ -267,7 +269,7 @@ def _mean(clip: Clip, luma: Samples | None, resumed: int) -> float | None:
     return None if luma is None or resumed else float(luma.mean()) / clip.encoding.layout.white
 
 
-def _why(error: OSError, out: Path, *, kept: bool) -> str:
+def _why(error: Any, out: Path, *, kept: bool) -> str:  # noqa: ANN401 (both kinds of error have errno and strerror)
     end = "; what is finished was kept, run again with --resume." if kept else "."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full: make room for {out.name} or choose another folder{end}"
