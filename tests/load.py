@@ -1,7 +1,7 @@
 """Load on the running page: thirty visitors, and what becomes of it.
 
     python -m tests.load                      30 visitors for 5 minutes, then kill -9 in the middle of more load
-    python -m tests.load --readme             the same, and the figures are written into README.md
+    python -m tests.load --table              the same, as a table; readme_numbers.py puts it into README.md
     python -m tests.load --visitors 4 --seconds 20
 
 Loopback only. The script starts the page itself, with small limits. Visitors send pictures and clips that carry their
@@ -27,8 +27,6 @@ from pathlib import Path
 from .load_page import Page
 from .load_visitor import Visitor
 
-ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
 FLAT = 150  # MiB that the processes' memory may still grow by after the first minute
 HEALTH = 0.2  # seconds
 RETENTION = 45.0  # seconds, so that the script can see results go
@@ -74,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the visitors' choices")
     parser.add_argument("--strict", action="store_true", help="fail when a health answer takes longer than 200 ms")
     parser.add_argument("--brief", action="store_true", help="without waiting for the retention time, and no kill -9")
-    parser.add_argument("--readme", action="store_true", help="write the figures into README.md")
+    parser.add_argument("--table", action="store_true", help="print the figures as README.md holds them")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
@@ -93,9 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             problems.append(f"left after the end: {left}")
     if options.strict and figures["slowest health answer, ms"] > 1_000 * HEALTH:
         problems.append("a health answer took longer than 200 ms")
-    print(json.dumps(figures, indent=2))
-    if options.readme:
-        write_readme(figures)
+    print(table(figures) if options.table else json.dumps(figures, indent=2))
     for problem in problems:
         print(f"BROKEN: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -181,16 +177,9 @@ def kill(page: Page, folder: Path, options: argparse.Namespace, problems: list[s
     return {"seconds until the page is back after kill -9": round(seconds, 1)}
 
 
-def write_readme(figures: dict[str, object]) -> None:
-    """Put the figures between the two marks in README.md."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())])
-    before, _, rest = text.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise SystemExit(f"README.md has no {BEGIN} ... {END}")
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+def table(figures: dict[str, object]) -> str:
+    """The figures in Markdown."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())])
 
 
 if __name__ == "__main__":
