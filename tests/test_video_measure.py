@@ -138,6 +138,7 @@ def test_a_part_is_read_alone(tmp_path, make_clip):
     assert len(part) == 10 and part[0].time == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_csv_and_plot_hold_every_frame(tmp_path, planes):
     a = write_planes(tmp_path / "a.mkv", [planes[0]] * 3)
     b = write_planes(tmp_path / "b.mkv", [planes[1]] * 3)
@@ -178,6 +179,7 @@ def test_without_vmaf_the_rest_is_measured_and_it_is_said(tmp_path, make_clip, m
     assert found.vmaf is None and "no ffmpeg here" in found.text()
 
 
+@pytest.mark.slow
 def test_a_failing_ffmpeg_is_told(tmp_path, make_clip, monkeypatch):
     monkeypatch.setattr(vmaf, "executable", lambda: "/bin/false")
     clip = make_clip(tmp_path / "clip.mp4", frames=30, size=(256, 192))
