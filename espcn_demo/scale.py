@@ -37,6 +37,7 @@ class Archive:
     hours         of footage
     width, height of a frame, pixels; rate  frames a second
     mbit          a second of the source, as stored
+    clip_minutes  length of a clip
     """
 
     hours: float
@@ -44,6 +45,7 @@ class Archive:
     height: int
     rate: float = 25.0
     mbit: float = 5.0
+    clip_minutes: float = 10.0
 
     @property
     def frames(self) -> float:
@@ -92,13 +94,13 @@ def plan(
 ) -> Plan:
     """Machines for a number of days, or days for a number of machines.
 
-    Before each of its segments a worker decodes frames for nothing: those of the other workers' segments in between,
-    or, when that is less, those from a key frame on.
+    A worker goes to another place about twice a clip, and decodes frames from a key frame on for nothing then.
 
     Raises:
         InputError: a figure that is not positive, or both or neither of `machines` and `days`.
     """
-    figures = (archive.hours, archive.rate, archive.mbit, rates.fps, rates.skip_fps, workers_per_machine, efficiency)
+    figures = [archive.hours, archive.rate, archive.mbit, archive.clip_minutes]
+    figures += [rates.fps, rates.skip_fps, workers_per_machine, efficiency]
     if not all(value > 0 and math.isfinite(value) for value in figures):
         raise InputError("hours, rates, bit rates and workers must be greater than zero.")
     given = days if machines is None else machines
@@ -123,7 +125,7 @@ def plan(
         worker_hours=seconds * workers / 3600,
         days=seconds / 86_400,
         segments=segments,
-        source_bytes=source * (1 + _skipped(rates, workers) / rates.segment),
+        source_bytes=source * (1 + _skipped(archive, rates, workers) / rates.segment),
         sent_bytes=source * machines,
         result_bytes=result,
         head_mbit=result * 8 / 1e6 / seconds,
@@ -131,14 +133,15 @@ def plan(
     )
 
 
-def _skipped(rates: Rates, workers: int) -> float:
-    """Frames that are decoded for nothing before a segment."""
-    return min((workers - 1) * rates.segment, KEY_FRAMES * 1.5)
+def _skipped(archive: Archive, rates: Rates, workers: int) -> float:
+    """Frames that are decoded for nothing, for each segment."""
+    segments = max(1.0, archive.clip_minutes * 60 * archive.rate / rates.segment)
+    return KEY_FRAMES * 1.5 * min(1.0, 2 * (workers - 1) / segments)
 
 
 def _seconds(archive: Archive, rates: Rates, workers: int, overhead: float, efficiency: float) -> float:
     """From beginning to end."""
-    each = rates.segment / rates.fps + _skipped(rates, workers) / rates.skip_fps + overhead
+    each = rates.segment / rates.fps + _skipped(archive, rates, workers) / rates.skip_fps + overhead
     return archive.frames / rates.segment * each / workers / efficiency
 
 
@@ -165,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     two.add_argument("--size", required=True, metavar="WxH", help="of the source's frames, pixels")
     two.add_argument("--rate", type=float, default=25.0, help="frames a second of the footage (default 25)")
     two.add_argument("--mbit", type=float, default=5.0, help="bit rate of the source in Mbit/s (default 5)")
+    two.add_argument("--clip-minutes", type=float, default=10.0, help="length of a clip (default 10)")
     two.add_argument("--clip", type=Path, help="a sample to measure with")
     two.add_argument("--fps", type=float, help="frames a second of one worker, instead of measuring")
     two.add_argument("--skip-fps", type=float, help="frames a second that one worker decodes (default 40 times --fps)")
@@ -191,7 +195,7 @@ def _plan(args: argparse.Namespace) -> dict[str, Any]:
     from espcn_demo.video.settings import batch_frames, segment_frames
 
     width, height = _size(args.size)
-    archive = Archive(args.hours, width, height, args.rate, args.mbit)
+    archive = Archive(args.hours, width, height, args.rate, args.mbit, args.clip_minutes)
     if args.fps:
         segment = segment_frames(width, height, batch_frames(width, height))
         rates = Rates(args.fps, args.skip_fps or 40 * args.fps, segment, 4 * args.mbit * 1e6 / args.rate, "as given")

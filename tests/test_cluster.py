@@ -17,6 +17,7 @@ import pytest
 from espcn_demo.cluster import connect, cores, sources, versions
 from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers, Stopped
 from espcn_demo.cluster.events import Failed, Finished, Lost, Started
+from espcn_demo.cluster.job import next_index
 from espcn_demo.cluster.report import Tally
 from espcn_demo.cluster.run import Place, upscale_pictures, upscale_video
 from espcn_demo.cluster.shelf import Shelf
@@ -52,7 +53,7 @@ class FakeWork:
     def done(self):
         return len(self.finished) + len(self.lost) == self.count
 
-    def next(self):
+    def next(self, worker):
         if self.given == self.count:
             return None
         self.given += 1
@@ -358,6 +359,32 @@ def test_a_cut_segment_is_not_resumed(tmp_path):
     assert again.made == 0
 
 
+def test_workers_stay_in_their_stretch_of_a_clip():
+    """Four workers on a clip of 100 segments: each goes somewhere else a few times only."""
+    free, cursors, jumps = list(range(100)), {}, 0
+    for turn in range(100):
+        worker = turn % 4
+        index = next_index(free, cursors, worker)
+        jumps += index != cursors.get(worker, -2) + 1
+        cursors[worker] = index
+        free.remove(index)
+    assert not free and jumps <= 12
+
+
+@pytest.mark.parametrize(
+    ("free", "cursors", "expected"),
+    [
+        ([0, 1, 2, 3], {}, 0),
+        ([1, 2, 3], {7: 0}, 1),
+        ([1, 2, 3, 4], {8: 0}, 3),
+        ([2, 3, 9], {8: 1}, 9),
+        ([5], {8: 4}, 5),
+    ],
+)
+def test_which_segment_a_worker_takes(free, cursors, expected):
+    assert next_index(free, cursors, 7) == expected
+
+
 # sources, versions and cores
 
 
@@ -503,3 +530,57 @@ def test_what_is_wrong_with_the_input_is_said_before_ray_starts(tmp_path, make_c
     with pytest.raises(InputError, match="is not a folder"):
         upscale_pictures(tmp_path / "text.mp4", tmp_path / "out", on="ray://127.0.0.1:1")
     assert "ray" not in sys.modules or time.monotonic() - begin < 60
+
+
+# the command line
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Calls of the cluster's functions with their options."""
+    from espcn_demo import cluster
+
+    found = {}
+
+    def remember(name):
+        def call(source, out, **options):
+            found[name] = options
+            raise InputError("that was all")
+
+        return call
+
+    for name in ("upscale_video", "upscale_clips", "upscale_pictures"):
+        monkeypatch.setattr(cluster, name, remember(name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("verb", "folder", "function"),
+    [("video", False, "upscale_video"), ("video", True, "upscale_clips"), ("image", True, "upscale_pictures")],
+)
+def test_the_command_line_hands_over_its_options(tmp_path, calls, capsys, verb, folder, function):
+    from espcn_demo.cli import main
+
+    source = tmp_path / "in.mp4"
+    source.mkdir() if folder else source.touch()
+    where = ["--on", "ray://10.0.0.5:7000", "--workers", "3", "--worker-cpus", "2", "--worker-gpus", "0.5"]
+    assert main([verb, str(source), str(tmp_path / "out.mp4"), *where, "--backend", "torch"]) == 2
+    assert capsys.readouterr().err == "espcn: that was all\n"
+    options = calls[function]
+    assert (options["on"], options["workers"]) == ("ray://10.0.0.5:7000", 3)
+    assert (options["worker_cpus"], options["worker_gpus"], options["backend"]) == (2.0, 0.5, "torch")
+
+
+def test_a_folder_of_clips_leaves_the_codec_to_each_container(tmp_path, calls):
+    from espcn_demo.cli import main
+
+    main(["video", str(tmp_path), str(tmp_path / "out"), "--on", "ray"])
+    assert calls["upscale_clips"]["codec"] is None
+
+
+def test_one_picture_needs_no_cluster(tmp_path, capsys):
+    from espcn_demo.cli import main
+
+    (tmp_path / "in.png").touch()
+    assert main(["image", str(tmp_path / "in.png"), str(tmp_path / "out.png"), "--on", "ray"]) == 2
+    assert "is for folders of pictures" in capsys.readouterr().err

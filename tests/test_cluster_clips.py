@@ -69,7 +69,7 @@ def make(path, out, order, *, count=3, resume=False, stop_after=None):
         job.start(tally, resume=resume)
         while not job.complete:
             pieces = []
-            while (piece := job.next()) is not None:
+            while (piece := job.next(order.randrange(count))) is not None:
                 pieces.append(piece)
             assert pieces, "nothing to do and not complete"
             order.shuffle(pieces)
@@ -181,7 +181,7 @@ def test_a_part_of_a_clip(tmp_path):
     job = ClipJob(0, path, tmp_path / "out.mp4", settings, setup=setup(), limits=None)
     job.start(tally, resume=False)
     while not job.complete:
-        piece = job.next()
+        piece = job.next(0)
         job.add(piece, *worker.make(piece))
     job.finish(tally)
     job.close()
@@ -206,7 +206,7 @@ def test_a_worker_says_why_it_cannot_read_a_source(tmp_path):
     tally = Tally()
     tally.accept(Facts("node", "host", 1, Nearest(2).name, "chosen"))
     job.start(tally, resume=False)
-    piece = job.next()
+    piece = job.next(0)
     job.close()
     assert isinstance(piece, Piece)
     path.rename(tmp_path / "elsewhere.mp4")

@@ -47,8 +47,8 @@ class Work(Protocol):
     def done(self) -> bool:
         """Whether nothing is left to do."""
 
-    def next(self) -> Task | None:
-        """The next task to hand out; None when there is none, or none before others are finished."""
+    def next(self, worker: int) -> Task | None:
+        """The next task for a worker; None when there is none, or none before others are finished."""
 
     def finish(self, task: Task, result: Result, data: bytes) -> bool:
         """Take a result; True when no other task needs its source."""
@@ -130,7 +130,7 @@ class Dispatcher:
 
     def _hand_out(self) -> None:
         for worker in [worker for worker in self._facts if worker not in self._running]:
-            task = self._retry_for(worker) or self._work.next() or self._slow_one()
+            task = self._retry_for(worker) or self._work.next(worker) or self._slow_one()
             if task is not None:
                 if self._facts[worker].node in self._tally.blind:
                     task = self._crew.send(task)

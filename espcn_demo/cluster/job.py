@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -51,7 +52,8 @@ class ClipJob:
         self._clip = self._stack.enter_context(open_clip(path, settings, scale=setup.scale, limits=limits))
         self._source = describe(path)
         self._shelf: Shelf | None = None
-        self._next = 0
+        self._handed: set[int] = set()
+        self._cursors: dict[int, int] = {}  # the segment that each worker was given last
         self._count: int | None = None  # segments, once the end was seen
         self._resumed = 0
         self._index: Index | None = None
@@ -111,14 +113,15 @@ class ClipJob:
         """Seconds of all workers together."""
         return self._stages
 
-    def next(self) -> Piece | None:
-        """The next segment to hand out; None while the end is not known, and after it."""
+    def next(self, worker: int) -> Piece | None:
+        """The next segment for a worker; None while the end is not known, and when all are handed out."""
         assert self._shelf is not None, "start comes first"
-        while self._shelf.holds(self._next):
-            self._next += 1
-        if self._next >= self._limit():
+        free = [index for index in range(self._limit()) if index not in self._handed and not self._shelf.holds(index)]
+        if not free:
             return None
-        index, self._next = self._next, self._next + 1
+        index = next_index(free, self._cursors, worker) if self._index is not None else free[0]
+        self._handed.add(index)
+        self._cursors[worker] = index
         clip = self._clip
         anchor = self._index.anchor(index, clip.segment) if self._index is not None else None
         return Piece(
@@ -197,7 +200,8 @@ class ClipJob:
         """Throw away what was made by a wrong index; from now on workers read from the beginning."""
         assert self._shelf is not None
         self._shelf.open(resume=False)
-        self._index, self._count, self._next, self._resumed = None, None, 0, 0
+        self._index, self._count, self._resumed = None, None, 0
+        self._handed.clear()
         self._ends.clear()
 
     def _limit(self) -> int:
@@ -210,3 +214,26 @@ class ClipJob:
         claimed = -(-(self._clip.total or 0) // self._clip.segment)
         known = max([len(self._shelf.segments) - 1, *self._shelf.ahead])
         return max(claimed, known + (2 if self._clip.total else _BLIND))
+
+
+def next_index(free: Sequence[int], cursors: Mapping[int, int], worker: int) -> int:
+    """Which of the `free` segments (rising) a worker should take, so that it rarely has to go elsewhere in the clip.
+
+    The one after its last; else the beginning of a stretch that no other worker is about to go on with; else the
+    middle of the longest stretch.
+    """
+    following = cursors.get(worker, -1) + 1
+    if following in free:
+        return following
+    stretches: list[list[int]] = []
+    for index in free:
+        if stretches and stretches[-1][-1] == index - 1:
+            stretches[-1].append(index)
+        else:
+            stretches.append([index])
+    tended = {cursor + 1 for cursor in cursors.values()}
+    untended = [stretch for stretch in stretches if stretch[0] not in tended]
+    if untended:
+        return untended[0][0]
+    longest = max(stretches, key=len)
+    return longest[len(longest) // 2]

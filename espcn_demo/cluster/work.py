@@ -56,7 +56,7 @@ class Clips:
         self._jobs[self._opened] = job
         self._opened += 1
 
-    def next(self) -> Task | None:
+    def next(self, worker: int) -> Task | None:
         """The next segment, of the earliest clip that has one."""
         self._begin = self._begin or time.perf_counter()
         while True:
@@ -64,7 +64,7 @@ class Clips:
                 try:
                     if not job.started:
                         job.start(self.tally, resume=self.resume)
-                    piece = None if job.complete else job.next()
+                    piece = None if job.complete else job.next(worker)
                 except InputError as error:
                     self._fail(number, str(error))
                     continue
@@ -170,7 +170,7 @@ class Pictures:
         """Whether every picture is there or has failed."""
         return len(self.reports) + len(self.failures) == len(self.pairs)
 
-    def next(self) -> Task | None:
+    def next(self, worker: int) -> Task | None:
         """The next picture."""
         while self._handed < len(self.pairs):
             number, (path, out) = self._handed, self.pairs[self._handed]
