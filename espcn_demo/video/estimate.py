@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..upscaler import Upscaler
 
 SECONDS = 2.0  # of the clip that are enlarged for the prediction
-SAMPLES = 5  # frames whose gain is measured
+SAMPLES = 16  # frames whose gain is measured: it differs from frame to frame
 
 
 @dataclass(frozen=True)
