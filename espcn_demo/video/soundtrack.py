@@ -57,7 +57,7 @@ def _pieces(frames: Iterator[AudioFrame]) -> Iterator[tuple[float, Samples]]:
         for frame in chain(frames, ends):
             for piece in resampler.resample(frame):
                 samples = np.asarray(piece.to_ndarray(), np.int16).reshape(-1, 2)
-                moment = piece.time if piece.pts is not None else moment
+                moment = moment if piece.time is None else float(piece.time)
                 yield moment, samples
                 moment += len(samples) / RATE
     except FFmpegError:
