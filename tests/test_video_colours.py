@@ -40,7 +40,7 @@ def test_tags_travel_and_patches_keep_their_code_values(tmp_path, name):
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"])
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("codec", ["h264", pytest.param("hevc", marks=pytest.mark.slow)])
 def test_chroma_layout_and_depth_are_kept(tmp_path, pix_fmt, codec):
     source = write(tmp_path / "in.mkv", [bars_frame(pix_fmt)] * 2, codec="ffv1", tags=TAGS["bt709"])
     report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest(), codec=codec, crf=10)
@@ -66,7 +66,7 @@ def test_what_a_codec_does_not_take_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", pytest.param("av1", marks=pytest.mark.slow)])
 def test_hdr_stays_hdr(tmp_path, codec, transfer):
     """PQ and HLG tags, mastering display and content light level, read from the decoded frames."""
     light = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,500):cll=1000,400"
@@ -181,7 +181,7 @@ def location_of(path):
 
 
 @pytest.mark.parametrize("location", ["left", "center", "topleft"])
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("codec", ["h264", pytest.param("hevc", marks=pytest.mark.slow)])
 def test_chroma_location_travels(tmp_path, codec, location):
     options = LOSSLESS | {"chroma_sample_location": location}
     source = write(tmp_path / "in.mp4", [bars_frame("yuv420p")] * 2, options=options, tags=TAGS["bt709"])

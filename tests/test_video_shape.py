@@ -58,7 +58,7 @@ def as_shown(path):
     return shown
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", pytest.param(".mkv", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("turn", TURNS)
 def test_the_result_is_upright(tmp_path, turn, suffix):
     rotation, wanted = TURNS[turn]
@@ -97,7 +97,7 @@ def test_pixel_aspect_is_kept(tmp_path, suffix, codec):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 2), (3, 5), (161, 121), (33, 2), (63, 47)])
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", pytest.param("yuv444p", marks=pytest.mark.slow)])
 def test_odd_sizes(tmp_path, width, height, pix_fmt):
     frame = photo_frame(0, width, height, pix_fmt)
     source = write(tmp_path / "in.mkv", [frame] * 2, codec="ffv1", options={"level": "1"})

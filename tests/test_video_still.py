@@ -36,7 +36,7 @@ def scene(count=40, height=128, width=96):
     return frames
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3, 8])
 @pytest.mark.parametrize("bands", [True, False])
 def test_same_bytes_for_less_work(batch, bands):
     frames, engine = scene(), Blurring()
@@ -67,6 +67,7 @@ def test_an_engine_that_computes_parts_differently_is_left_whole():
     assert stills.banded == 1
 
 
+@pytest.mark.slow
 def test_the_network_itself_gives_the_same_bytes(network):
     from espcn_demo.model import CodeValues
 

@@ -77,7 +77,7 @@ def test_matroska_keeps_everything(tmp_path, ass):
     assert report.audio == "copied" and report.notes == ()
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("suffix", [".mp4", pytest.param(".mov", marks=pytest.mark.slow)])
 def test_mp4_converts_subtitles_and_says_what_it_cannot_hold(tmp_path, suffix):
     source = rich(tmp_path / "in.mkv", ass=suffix == ".mov")
     report = upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
@@ -117,8 +117,12 @@ def test_webm_re_encodes_sound_and_turns_subtitles_into_webvtt(tmp_path):
 
 
 @pytest.mark.parametrize(("codec", "suffix", "out"), [
-    ("pcm_s16le", ".avi", ".mp4"), ("flac", ".mkv", ".mov"), ("libmp3lame", ".avi", ".mp4"), ("mp2", ".ts", ".mp4"),
-    ("aac", ".ts", ".mp4"), ("pcm_s16le", ".mov", ".mov"), ("libopus", ".mkv", ".mp4"), ("aac", ".mp4", ".gif"),
+    ("pcm_s16le", ".avi", ".mp4"), ("aac", ".ts", ".mp4"), ("aac", ".mp4", ".gif"),
+    pytest.param("flac", ".mkv", ".mov", marks=pytest.mark.slow),
+    pytest.param("libmp3lame", ".avi", ".mp4", marks=pytest.mark.slow),
+    pytest.param("mp2", ".ts", ".mp4", marks=pytest.mark.slow),
+    pytest.param("pcm_s16le", ".mov", ".mov", marks=pytest.mark.slow),
+    pytest.param("libopus", ".mkv", ".mp4", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_sound_is_copied_where_it_can_be(tmp_path, codec, suffix, out):
     source = write(tmp_path / f"in{suffix}", frames(), extra=lambda c: tone(c, seconds=1.0, codec=codec),
