@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from espcn_demo.backends import choose, machine, open_backend
+from espcn_demo.backends import choose, machine, open_backend, quantised
 from espcn_demo.backends.eager import Eager
 from espcn_demo.errors import EngineError, InputError
 from espcn_demo.model import CodeValues
@@ -227,3 +227,23 @@ def test_chain_and_ensemble_keep_the_contract(weights):
         open_upscaler(scale=3)
     with pytest.raises(InputError, match="quality"):
         open_upscaler(quality="worst")
+
+
+@pytest.mark.slow
+def test_the_benchmark_scores_hold(data, weights, open_once):
+    from espcn_demo.degrade import to_codes
+    from espcn_demo.metrics import psnr
+    from train.benchmark import samples
+
+    pictures = [(to_codes(one.low)[None], to_codes(one.high)) for one in samples(data / "benchmark" / "Set5")]
+    exact = open_once("torch", "float32")
+    allowed = {"bf16": 0.03, "float32": 0.001}
+
+    def score(engine) -> float:
+        return float(np.mean([psnr(high, engine.upscale(low)[0], peak=255, border=2) for low, high in pictures]))
+
+    wanted = score(exact)
+    for name, precision in ENGINES[:2] + ENGINES[3:]:
+        assert abs(score(open_once(name, precision)) - wanted) <= allowed[precision], (name, precision)
+    if quantised.twin_path(weights.path).is_file():
+        assert wanted - score(open_backend("openvino", weights, "int8")) <= 0.05

@@ -24,8 +24,9 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 VARIABLE = "ESPCN_ENGINE_CACHE"
-SUFFIX = ".engine"
+SUFFIX = ".pt2"  # torch.export asks for it
 LARGEST = 2 * 2**30  # bytes kept; an engine takes about 1 MiB
+_BUILDING = ".building-"
 Engine = TypeVar("Engine")
 
 
@@ -76,7 +77,7 @@ def folder() -> Path:
 def entries() -> list[Entry]:
     """The engines in the cache, most recently used first."""
     found = []
-    for path in folder().glob(f"*{SUFFIX}"):
+    for path in folder().glob(f"[!.]*{SUFFIX}"):
         with contextlib.suppress(OSError):  # removed meanwhile
             status = path.stat()
             found.append(Entry(path.name, status.st_size, status.st_mtime))
@@ -84,8 +85,10 @@ def entries() -> list[Entry]:
 
 
 def clear() -> int:
-    """Delete all engines; returns how many there were."""
+    """Delete all engines, and what an interrupted build left; returns how many engines there were."""
     found = entries()
+    for path in folder().glob(f"{_BUILDING}*"):
+        discard(path)
     for entry in found:
         discard(folder() / entry.name)
     return len(found)
@@ -146,7 +149,7 @@ def _keep(engine: Engine, path: Path, save: Callable[[Engine, Path], None]) -> N
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".building-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_BUILDING, suffix=SUFFIX)
         os.close(handle)
         temporary = Path(name)
         save(engine, temporary)

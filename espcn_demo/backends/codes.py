@@ -11,7 +11,7 @@ from espcn_demo.dimensions import SCALE
 
 
 class CodeNetwork(nn.Module):
-    """Integers to integers: (N, 1, H, W) -> (N, 1, 2H, 2W), uint8 or uint16.
+    """Integers to integers: (N, 1, H, W) -> (N, 1, 2H, 2W), uint8, uint16, or int16 that holds the bits of uint16.
 
     Equal to `model.CodeValues` but for rounding errors. Convolutions run in `compute`; the skip, clamping and rounding
     (half to even) in float32 and at low resolution, so that the shuffle moves integers only. `layers` are those of the
@@ -31,10 +31,11 @@ class CodeNetwork(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Enlarge a batch of integer frames."""
-        values = codes.to(torch.float32)
+        wrapped = self.codes == torch.int16
+        values = (codes.to(torch.int32) & 0xFFFF if wrapped else codes).to(torch.float32)
         detail = self.detail((values * self.unit).to(self.compute))
         low = (detail.to(torch.float32) + values).clamp(0.0, self.white).round()
-        return shuffle(low.to(self.codes))
+        return shuffle((low.to(torch.int32) if wrapped else low).to(self.codes))
 
     def detail(self, luma: Tensor) -> Tensor:
         """(N, 1, H, W) codes * unit in `compute` -> (N, 4, H, W), in codes: what each pixel's four add to it."""
