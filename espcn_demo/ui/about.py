@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -64,12 +63,12 @@ def _drawing() -> str:
             f"<text x='{x + 37}' y='76'>{kernel}×{kernel}</text><text x='{x + 37}' y='93'>{channels} maps</text>"
         )
         if number < 3:
-            boxes.append(f"<text x='{x + 88}' y='145' class='net-small'>ReLU</text>")
+            boxes.append(f"<text x='{x + 88}' y='142' class='net-small'>ReLU</text>")
         boxes.append(f"<path d='M{x - 22} 80h18' class='net-line' marker-end='url(#net-arrow)'/>")
         x += 98
     return (
         "<div class='scroll' tabindex='0' role='region' aria-label='Drawing of the network'>"
-        "<svg viewBox='0 0 720 176' role='img' aria-label='Luma goes through four convolutions and a pixel shuffle; "
+        "<svg viewBox='0 0 720 196' role='img' aria-label='Luma goes through four convolutions and a pixel shuffle; "
         "the source repeated two by two is added at the end' style='min-width:560px'>"
         "<style>.net-box{fill:var(--background-fill-secondary);stroke:currentColor}.net-line{stroke:currentColor;"
         "fill:none}svg text{font-size:13px;fill:currentColor;text-anchor:middle}svg .net-small{font-size:11px}</style>"
@@ -82,8 +81,8 @@ def _drawing() -> str:
         f"<text x='{x + 41}' y='93'>2× size</text>"
         f"<path d='M{x + 82} 80h22' class='net-line' marker-end='url(#net-arrow)'/>"
         f"<circle cx='{x + 118}' cy='80' r='13' class='net-box'/><text x='{x + 118}' y='85'>+</text>"
-        f"<path d='M42 100V164H{x + 118}V94' class='net-line' marker-end='url(#net-arrow)'/>"
-        "<text x='330' y='158' class='net-small'>each pixel repeated 2×2</text></svg></div>"
+        f"<path d='M42 100V180H{x + 118}V94' class='net-line' marker-end='url(#net-arrow)'/>"
+        "<text x='330' y='172' class='net-small'>each pixel repeated 2×2</text></svg></div>"
     )
 
 
@@ -91,27 +90,30 @@ def _weights() -> str:
     parts = ["<h2>Weights</h2>"]
     for name in bundled():
         found = resolve(name)
-        card = {key: value for key, value in found.card.items() if key not in ("sha256", "dimensions")}
-        told = escape(_scores(card)) if card else "no scores in its card"
-        parts.append(f"<p><strong>{escape(name)}</strong>: {told}.<br><code>sha256 {found.sha256[:16]}…</code></p>")
+        told = "; ".join(_told(found.card)) or "no scores in its card"
+        parts.append(
+            f"<p><strong>{escape(name)}</strong>: {escape(told)}.<br><code>SHA-256 {found.sha256[:16]}…</code></p>"
+        )
     return "".join(parts)
 
 
-def _scores(card: dict[str, Any]) -> str:
-    """The scores that a card holds, in words; whatever else is short, as it is."""
-    scores = card.get("scores", card)
-    if not isinstance(scores, dict):
-        return str(scores)[:200]
-    words_ = []
-    for name, value in scores.items():
+def _told(card: Mapping[str, Any]) -> list[str]:
+    """What a weights card says that people want to know; commands and versions stay in the card."""
+    told = []
+    scores = card.get("scores")
+    for name, value in scores.items() if isinstance(scores, Mapping) else ():
+        if isinstance(value, Mapping):
+            value = value.get("psnr", value.get("network"))
         if isinstance(value, int | float):
-            words_.append(f"{name} {value:.2f}")
-        elif isinstance(value, dict):
-            inner = ", ".join(f"{key} {part:.2f}" for key, part in value.items() if isinstance(part, int | float))
-            words_.append(f"{name}: {inner}" if inner else f"{name}: {json.dumps(value)[:80]}")
-        elif isinstance(value, str):
-            words_.append(f"{name}: {value[:120]}")
-    return "; ".join(words_)
+            told.append(f"{name} {value:.2f} dB")
+    recipe = card.get("recipe")
+    if isinstance(recipe, Mapping) and isinstance(recipe.get("degradation"), str):
+        told.append(f"trained for {recipe['degradation']} low resolution")
+    if isinstance(card.get("pictures"), int):
+        told.append(f"on {card['pictures']} pictures and {card.get('videos', 0)} clips")
+    if isinstance(card.get("validation_psnr"), float):
+        told.append(f"{card['validation_psnr']:.2f} dB on pictures it has not seen")
+    return told
 
 
 def _engines(found: work_about.Speeds) -> str:

@@ -250,6 +250,7 @@ function openClip(opened) {
     const box = ui.curve.getBoundingClientRect();
     if (self.playing) pause();
     seek(indexAt((event.clientX - box.left) / box.width * end));
+    ui.wipe.focus({ preventScroll: true, focusVisible: false }); // so that the keys go on from here
   });
   tell();
   return self;

@@ -170,7 +170,7 @@ function update() {
   problem('');
   root.dataset.kind = next ? next.kind : 'empty';
   delete root.dataset.ready;
-  ui.empty.textContent = next ? '' : root.dataset.hint || element.dataset.hint || props.hint || 'The result appears here.';
+  ui.empty.textContent = next ? '' : props.hint || 'The result appears here.';
   for (const name of ['left', 'right']) ui[name].getContext('2d', { alpha: false }).clearRect(0, 0, ui[name].width, ui[name].height);
   for (const control of root.querySelectorAll('.cmp-tools button, .cmp-tools select, .cmp-wipe')) control.disabled = !next || next.kind === 'live';
   if (!next) { setDifference(false); label(); ui.curve.hidden = true; return; }
@@ -178,8 +178,16 @@ function update() {
   setDifference(difference && next.left.length > 0);
   setZoom(view.zoom, 0.5, 0.5);
   label();
+  show();
   if (next.kind === 'clip') clip = openClip(next);
   else { ui.curve.hidden = true; showStill(); }
+}
+
+function show() { // on a phone the result lies below the settings
+  const box = ui.stage.getBoundingClientRect();
+  if (!box.width || (box.top < innerHeight - 120 && box.bottom > 120)) return;
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  root.scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
 }
 
 function fullScreen() {

@@ -120,7 +120,7 @@ def stop_button(stop: Callable[[str | None], int]) -> gr.Button:
         """Stop what this tab of the browser has started."""
         stop(request.session_hash)
 
-    button = gr.Button("Stop", variant="stop", interactive=False)
+    button = gr.Button("Stop", variant="stop", interactive=False, min_width=110)
     button.click(pressed, None, None, queue=False, show_progress="hidden", api_visibility="private")
     return button
 

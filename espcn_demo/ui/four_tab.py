@@ -25,14 +25,14 @@ def build(jobs: Jobs) -> dict[str, Any]:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
             source = fields.as_uploaded(gr.File(label="Picture or short clip", file_count="single", height=160))
+            examples = fields.example_pictures()
             quality = fields.quality()
             measure = fields.measure()
             with gr.Accordion("More settings", open=False):
                 weights = fields.weights()
             with gr.Row():
-                run = gr.Button("Enlarge 4×", variant="primary")
+                run = gr.Button("Enlarge 4×", variant="primary", min_width=110)
                 stop = fields.stop_button(jobs.stop)
-            examples = fields.example_pictures()
         with gr.Column(scale=9, min_width=320):
             outputs = fields.outputs(wording.HINT_FOUR, "four")
 

@@ -30,15 +30,15 @@ def build(jobs: Jobs) -> dict[str, Any]:
                     height=250,
                 )
             )
+            examples = fields.example_pictures()
             quality = fields.quality()
             measure = fields.measure()
             with gr.Accordion("More settings", open=False):
                 weights = fields.weights()
                 strip = gr.Checkbox(False, label=wording.LOCATION, info=wording.LOCATION_INFO)
             with gr.Row():
-                run = gr.Button("Upscale", variant="primary")
+                run = gr.Button("Upscale", variant="primary", min_width=110)
                 stop = fields.stop_button(jobs.stop)
-            examples = fields.example_pictures()
             with gr.Accordion("Several pictures at once", open=False):
                 many = gr.File(file_count="multiple", label="Pictures", height=140)
                 run_many = gr.Button("Upscale all")

@@ -25,6 +25,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
             source = fields.as_uploaded(gr.File(label="Clip", file_types=fields.CLIPS, height=160))
+            example = gr.Button("Try the example clip", size="sm")
             measure = fields.measure()
             with gr.Row():
                 start = gr.Number(0, label="Start (s)", minimum=0, info="Where to begin.", min_width=120)
@@ -35,9 +36,8 @@ def build(jobs: Jobs) -> dict[str, Any]:
                 codec = gr.Dropdown(CODECS, value="h264", label="Codec", info=wording.CODEC_INFO)
                 crf = gr.Slider(0, 40, value=18, step=1, label="Quality of the encoder (CRF)", info=wording.CRF_INFO)
             with gr.Row():
-                run = gr.Button("Run", variant="primary")
+                run = gr.Button("Run", variant="primary", min_width=110)
                 stop = fields.stop_button(jobs.stop)
-            example = gr.Button("Try the example clip", size="sm")
         with gr.Column(scale=9, min_width=320):
             outputs = fields.outputs(wording.HINT_VIDEO, "video")
 

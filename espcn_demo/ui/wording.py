@@ -112,6 +112,8 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole % 3600 == 0:
         return "1 hour" if whole == 3600 else f"{whole // 3600} hours"
+    if whole < 3600 and whole % 60 == 0:
+        return f"{whole // 60} min"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

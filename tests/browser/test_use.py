@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+from browser.conftest import PATIENCE
 from browser.test_page import READY, upload
 
 IMAGE = "#image-compare .cmp"
@@ -112,6 +115,22 @@ def test_stop_ends_the_run_and_leaves_the_page_usable(open_page, make_clip, pict
     page.locator("#video-status", has_text="Stopped").wait_for()
     upload(page, "Image", picture)
     page.locator(f"#image-compare {READY}").wait_for()
+
+
+def test_a_closed_tab_ends_its_run(open_page, server, make_clip, tmp_path):
+    page = open_page()
+    upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=250, size=(320, 240)))
+    page.locator("#video-status", has_text="Preview of").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.locator("#video-status", has_text="Frame").wait_for()
+    page.close()
+    deadline = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{server}/metrics", timeout=60) as answer:
+            if 'espcn_jobs_total{kind="video",outcome="stopped"}' in answer.read().decode():
+                return
+        time.sleep(0.5)
+    raise AssertionError("the run went on after its tab was closed")
 
 
 def test_two_tabs_at_once(open_page, picture):
