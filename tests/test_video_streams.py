@@ -176,3 +176,34 @@ def test_cover_picture_is_kept(tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [bool(s.disposition & Disposition.attached_pic) for s in container.streams.video] == [False, True]
     assert report.frames == 5 and packets(tmp_path / "out.mp4", "video")[1] == packets(source, "video")[1]
+
+
+def test_a_second_picture_stream_is_kept_as_it_is(tmp_path):
+    def extra(container):
+        second = container.add_stream("libx264", rate=25)
+        second.width, second.height = 32, 32
+        second.time_base = second.codec_context.time_base = Fraction(1, 25)
+        made = []
+        for index in range(25):
+            frame = photo_frame(index, 32, 32)
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            made += second.encode(frame)
+        return made + second.encode(None)
+
+    source = write(tmp_path / "in.mp4", frames(), extra=extra)
+    report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    assert packets(tmp_path / "out.mp4", "video")[1] == packets(source, "video")[1]
+    assert any("own size" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_timecode_is_kept(tmp_path, suffix):
+    def extra(container):
+        container.streams.video[0].metadata["timecode"] = "01:00:00:00"
+        return []
+
+    source = write(tmp_path / "in.mov", frames(5), extra=extra)
+    upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        metadata = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
+    assert metadata["timecode"] == "01:00:00:00"

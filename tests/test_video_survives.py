@@ -286,3 +286,18 @@ def test_the_manifest_says_what_it_belongs_to(tmp_path, small_segments):
     assert manifest["key"]["input"]["bytes"] == source.stat().st_size
     assert manifest["key"]["engine"]["name"] == "nearest" and manifest["key"]["settings"]["crf"] == "18"
     assert [segment["frames"] for segment in manifest["segments"]] == [5, 5]
+
+
+def test_an_encoder_that_fails_is_one_sentence(tmp_path, monkeypatch):
+    from av.error import ExternalError
+
+    from espcn_demo.video.segments import SegmentWriter
+
+    def fail(self, frame):
+        raise ExternalError(-1, "the encoder broke")
+
+    source = clip(tmp_path / "in.mp4", 5)
+    monkeypatch.setattr(SegmentWriter, "write", fail)
+    with pytest.raises(InputError, match="could not be written"):
+        upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    assert left(tmp_path) == ["in.mp4"]

@@ -218,12 +218,18 @@ class SideStreams:
         if kind == "audio" and not getattr(stream.codec_context, "sample_rate", 0):
             self.notes.append(f"{what} was left out: its format is unknown")
             return None
+        if kind == "data" and "timecode" in stream.metadata:
+            if container == "webm":
+                self.notes.append("the timecode is kept as metadata only: WebM has no track for it")
+            return None  # the picture's metadata carry it, and MOV and MP4 make their own track from that
         if kind == "video" and not getattr(stream.codec_context, "pix_fmt", None):
             self.notes.append(f"{what} was left out: it holds no frames")
             return None
         if _holds(container, kind, codec) and _accepted(stream, container):
             if kind == "audio" and self.audio == "none":
                 self.audio = "copied"
+            if kind == "video" and not stream.disposition & Disposition.attached_pic:
+                self.notes.append(f"{what} was kept at its own size: one picture stream is enlarged")
             return Copy(_template(stream, out), window, bool(stream.disposition & Disposition.attached_pic))
         if kind == "audio":
             return self._sound(stream, out, window, what)
