@@ -47,9 +47,12 @@ class Watch:
         began, asked = time.monotonic(), 0
         while not self.stop.wait(0.25):
             moment = time.monotonic()
-            health = self.page.health()
+            try:
+                self.waiting = max(self.waiting, self.page.health()["queue"]["waiting"])
+            except OSError:
+                if not self.page.alive():
+                    return
             self.delays.append(time.monotonic() - moment)
-            self.waiting = max(self.waiting, health["queue"]["waiting"])
             if asked % 20 == 0:
                 self.memory.append((moment - began, self.page.memory()))
             asked += 1

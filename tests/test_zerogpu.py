@@ -140,3 +140,20 @@ def test_the_whole_page_touches_no_gpu_while_it_is_built(tmp_path):
         tmp_path,
     )
     assert "built" in printed
+
+
+@pytest.mark.slow
+def test_the_server_itself_imports_no_torch(tmp_path):
+    """Torch and the engine are the worker's: the page starts without waiting for them."""
+    printed = run(
+        """
+        import sys
+        sys.modules["torch"] = sys.modules["openvino"] = None
+        from espcn_demo.ui import server
+        server.create()
+        print("built")
+        """,
+        tmp_path,
+        SPACES_ZERO_GPU="",
+    )
+    assert "built" in printed
