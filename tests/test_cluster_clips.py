@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import threading
 from collections import Counter
 
 import av
@@ -12,12 +14,16 @@ from skimage.data import astronaut
 
 from espcn_demo.cluster import job as jobs
 from espcn_demo.cluster import worker as workers
+from espcn_demo.cluster.dispatch import Dispatcher
+from espcn_demo.cluster.events import Failed, Finished, Started
 from espcn_demo.cluster.index import Astray, Index, read_index
 from espcn_demo.cluster.job import ClipJob
 from espcn_demo.cluster.reel import Reel
 from espcn_demo.cluster.report import Tally
+from espcn_demo.cluster.run import _kept
 from espcn_demo.cluster.tasks import Facts, Piece, Setup, Unseen, WeightsFile
 from espcn_demo.cluster.versions import versions
+from espcn_demo.cluster.work import Clips
 from espcn_demo.cluster.worker import Worker
 from espcn_demo.errors import InputError
 from espcn_demo.video import clip as clips
@@ -81,7 +87,7 @@ def make(path, out, order, *, count=3, resume=False, stop_after=None):
                     return job
         return job.finish(tally)
     finally:
-        job.close()
+        job.close(keep=True)
         for one in crew:
             one.leave()
 
@@ -184,7 +190,7 @@ def test_a_part_of_a_clip(tmp_path):
         piece = job.next(0)
         job.add(piece, *worker.make(piece))
     job.finish(tally)
-    job.close()
+    job.close(keep=False)
     worker.leave()
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "single.mp4").read_bytes()
 
@@ -207,7 +213,7 @@ def test_a_worker_says_why_it_cannot_read_a_source(tmp_path):
     tally.accept(Facts("node", "host", 1, Nearest(2).name, "chosen"))
     job.start(tally, resume=False)
     piece = job.next(0)
-    job.close()
+    job.close(keep=False)
     assert isinstance(piece, Piece)
     path.rename(tmp_path / "elsewhere.mp4")
     worker = Worker(setup(), "x")
@@ -215,3 +221,113 @@ def test_a_worker_says_why_it_cannot_read_a_source(tmp_path):
     answer, data = worker.make(piece)
     worker.leave()
     assert answer == Unseen(f"node 7 cannot read {path} (No such file or directory)") and data == b""
+
+
+class Crowd:
+    """Real workers in this process behind the crew's contract; `fails` decides which piece fails, and how."""
+
+    def __init__(self, count, fails=lambda worker, piece: None):
+        self.count, self.fails = count, fails
+        self.workers, self.events = {}, []
+
+    def hire(self):
+        number = len(self.workers) + 1
+        if number <= self.count:
+            self.workers[number] = Worker(setup(), "crowd")
+            self.events.append(Started(number, self.workers[number].start(f"node {number}")))
+        return number
+
+    def assign(self, worker, piece):
+        if (failure := self.fails(worker, piece)) is not None:
+            self.events.append(Failed(worker, failure, gone=True))
+            return
+        result, data = self.workers[worker].make(piece)
+        self.events.append(Finished(worker, result, lambda: data))
+
+    def wait(self, seconds):
+        events, self.events = self.events, []
+        return events
+
+    def dismiss(self, worker):
+        if worker in self.workers:
+            self.workers[worker].leave()
+
+    def send(self, task):
+        return task
+
+    def forget(self, task):
+        pass
+
+
+def spread(clips_, tally, crowd, **options):
+    try:
+        Dispatcher(crowd, clips_, tally, workers=crowd.count, **options).run()
+    finally:
+        for worker in crowd.workers.values():
+            worker.leave()
+
+
+def opener(number, path, out):
+    settings = check_settings(out, codec="h264", crf=18, preset=None, start=None, duration=None)
+    return ClipJob(number, path, out, settings, setup=setup(), limits=None)
+
+
+def test_a_folder_of_clips_one_of_them_bad(tmp_path):
+    good = [write(tmp_path / f"{name}.mp4", "libx264", frames=frames) for name, frames in (("a", 40), ("c", 20))]
+    (tmp_path / "b.mp4").write_text("no clip")
+    pairs = [(path, tmp_path / "out" / path.name) for path in sorted(tmp_path.glob("*.mp4"))]
+    seen, tally = [], Tally()
+    work = Clips(pairs, tally, opener, resume=False, alone=False, on_progress=seen.append)
+    spread(work, tally, Crowd(2))
+    assert [report.frames for report in work.reports] == [40, 20]
+    assert [failure.input for failure in work.failures] == [str(tmp_path / "b.mp4")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "c.mp4"]
+    for path in good:
+        upscale_video(path, tmp_path / "single.mp4", upscaler=Nearest(2))
+        assert (tmp_path / "out" / path.name).read_bytes() == (tmp_path / "single.mp4").read_bytes()
+    assert seen and all(progress.fps > 0 for progress in seen) and seen[-1].frames == 60
+
+
+def test_a_segment_that_fails_three_times_keeps_the_others(tmp_path):
+    path = write(tmp_path / "in.mp4", "libx264")
+    tally = Tally()
+    work = Clips([(path, tmp_path / "out.mp4")], tally, opener, resume=False, alone=True)
+    crowd = Crowd(8, fails=lambda worker, piece: "its process died" if piece.index == 5 else None)
+    sentence = r"segment 6 of in.mp4 failed 3 times, .*its process died; .* --resume\.$"
+    with pytest.raises(InputError, match=sentence), _kept(work):
+        spread(work, tally, crowd)
+    assert not (tmp_path / "out.mp4").exists() and len(tally.retries) == 3
+    upscale_video(path, tmp_path / "single.mp4", upscaler=Nearest(2))
+    report = make(path, tmp_path / "out.mp4", random.Random(5), resume=True)
+    assert report.resumed >= 4 * SEGMENT
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "single.mp4").read_bytes()
+
+
+def test_when_no_worker_is_left_the_finished_segments_are_kept(tmp_path, monkeypatch):
+    path = write(tmp_path / "in.mp4", "libx264", frames=60)
+    tally, clock = Tally(), itertools.count(0, 50)
+    work = Clips([(path, tmp_path / "out.mp4")], tally, opener, resume=False, alone=True)
+    crowd = Crowd(1, fails=lambda worker, piece: "its machine left the cluster" if piece.index == 2 else None)
+    sentence = r"its machine left the cluster; what is finished was kept, .* --resume\.$"
+    with pytest.raises(InputError, match=sentence), _kept(work):
+        spread(work, tally, crowd, clock=lambda: next(clock))
+    assert [one.name for one in tmp_path.iterdir() if one.name != "in.mp4"] == [".out.mp4.espcn"]
+
+
+def test_cancelling_leaves_nothing(tmp_path):
+    path = write(tmp_path / "in.mp4", "libx264", frames=60)
+    tally, cancelled = Tally(), threading.Event()
+    pairs = [(path, tmp_path / "out.mp4")]
+    work = Clips(pairs, tally, opener, resume=False, alone=True, on_progress=lambda _: cancelled.set())
+    with pytest.raises(InputError, match="cancelled"), _kept(work):
+        spread(work, tally, Crowd(1), cancelled=cancelled)
+    assert [one.name for one in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_when_nothing_was_made_nothing_is_left(tmp_path):
+    path = write(tmp_path / "in.mp4", "libx264", frames=10)
+    tally = Tally()
+    work = Clips([(path, tmp_path / "out.mp4")], tally, opener, resume=False, alone=True)
+    with pytest.raises(InputError, match="failed 3 times"), _kept(work):
+        spread(work, tally, Crowd(4, fails=lambda worker, piece: "its process died"))
+    assert [one.name for one in tmp_path.iterdir()] == ["in.mp4"]

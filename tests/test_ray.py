@@ -23,12 +23,13 @@ from tests.ray_nodes import Cluster, Unavailable
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # a busy machine takes long to start a cluster
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install ray"),
     pytest.mark.skipif(sys.platform != "linux", reason="several loopback addresses need Linux"),
 ]
 DRIVER = Path(__file__).parent / "ray_driver.py"
 ENGINE = {"backend": "openvino", "quality": "best"}  # eight times the work for each byte that is encoded
-FRAMES, SIZE = 560, (96, 72)  # three segments: 240, 240 and 80 frames
+FRAMES, SIZE = 560, (64, 48)  # three segments: 240, 240 and 80 frames
 GONE = 120.0  # seconds for processes to end
 
 

@@ -60,13 +60,10 @@ class ClipJob:
         self._stages: Stages = {}
         self._ends: dict[int, tuple[Luma, Luma]] = {}
 
-    def close(self) -> None:
-        """Close the clip; what is finished stays."""
+    def close(self, *, keep: bool) -> None:
+        """Close the clip; `keep` finished segments for a run that resumes, if there are any."""
         self._stack.close()
-
-    def remove(self) -> None:
-        """Remove what is finished."""
-        if self._shelf is not None:
+        if self._shelf is not None and not (keep and self._shelf.made):
             self._shelf.remove()
 
     def start(self, tally: Tally, *, resume: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from espcn_demo.cluster.connect import connected
 from espcn_demo.cluster.crew import RayCrew
-from espcn_demo.cluster.dispatch import Dispatcher, Work
+from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers, Stopped, Work
 from espcn_demo.cluster.job import ClipJob
 from espcn_demo.cluster.report import ClusterFolderReport, ClusterVideoReport, Tally
 from espcn_demo.cluster.tasks import Setup, WeightsFile
@@ -205,10 +205,13 @@ def _room(ray: Any, place: Place) -> int:  # noqa: ANN401 (Ray is untyped here)
 @contextmanager
 def _kept(clips: Clips) -> Iterator[None]:
     """Finished segments are kept when the machines fail, and removed when the user stops the run."""
-    from espcn_demo.cluster.dispatch import Stopped
-
     try:
         yield
+    except NoWorkers as error:
+        kept = clips.kept
+        clips.close(remove=False)
+        end = "; what is finished was kept, run again with --resume." if kept else "."
+        raise NoWorkers(str(error).rstrip(".") + end) from error
     except InputError as error:
         clips.close(remove=isinstance(error, Stopped))
         raise

@@ -68,6 +68,9 @@ class Clips:
                 except InputError as error:
                     self._fail(number, str(error))
                     continue
+                except OSError as error:
+                    self._fail(number, _unwritten(job, error))
+                    continue
                 if piece is not None:
                     return piece
                 if job.complete:
@@ -85,7 +88,7 @@ class Clips:
         try:
             job.add(task, result, data)
         except OSError as error:
-            self._fail(task.job, f"{job.out.name} cannot be written: {error.strerror or error}.")
+            self._fail(task.job, _unwritten(job, error))
             return True
         self.tell()
         if not job.complete:
@@ -114,12 +117,15 @@ class Clips:
         self.on_progress(ClusterProgress(frames, total, fps, eta, stages, nothing, share))
 
     def close(self, *, remove: bool) -> None:
-        """Close what is open; `remove` what is unfinished."""
+        """Close what is open; `remove` what is unfinished, or keep it for a run that resumes."""
         for job in self._jobs.values():
-            job.close()
-            if remove:
-                job.remove()
+            job.close(keep=not remove)
         self._jobs.clear()
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is something to resume."""
+        return any(job.frames for job in self._jobs.values())
 
     def _open(self) -> None:
         number, (path, out) = self._opened, self.pairs[self._opened]
@@ -135,22 +141,26 @@ class Clips:
         try:
             self.reports.append(job.finish(self.tally))
         except InputError as error:
-            job.remove()
+            self._jobs.pop(number).close(keep=False)
             self._fail(number, str(error))
             return
         except OSError as error:
-            self._fail(number, f"{job.out.name} cannot be written: {error.strerror or error}.")
+            self._fail(number, _unwritten(job, error))
             return
         self._before += job.frames
-        self._jobs.pop(number).close()
+        self._jobs.pop(number).close(keep=False)
 
     def _fail(self, number: int, sentence: str) -> None:
         job = self._jobs.pop(number, None)
         if job is not None:
-            job.close()
+            job.close(keep=True)
         if self.alone:
             raise InputError(sentence)
         self.failures.append(Failure(str(self.pairs[number][0]), sentence))
+
+
+def _unwritten(job: ClipJob, error: OSError) -> str:
+    return f"{job.out.name} cannot be written: {error.strerror or error}."
 
 
 @dataclass
