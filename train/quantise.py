@@ -73,7 +73,9 @@ class Quantised(nn.Module):
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """What `espcn_demo.backends.quantised` reads."""
-        found: dict[str, np.ndarray[Any, Any]] = {"ceilings": np.array([float(c) for c in self.ceilings], np.float32)}
+        found: dict[str, np.ndarray[Any, Any]] = {
+            "ceilings": np.array([float(c.detach()) for c in self.ceilings], np.float32)
+        }
         for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             step = self.step(index)
             codes = (kernel.detach() / step[:, None, None, None]).round().clamp(-REACH, REACH)
@@ -119,7 +121,9 @@ def train(student: Quantised, teacher: ESPCN, sample: PatchSampler, *, minutes: 
         optimizer.step()
         step += 1
         if step % 100 == 0:
-            log.info("step %d: differs from float32 by %.3f codes (root mean square)", step, float(loss) ** 0.5)
+            log.info(
+                "step %d: differs from float32 by %.3f codes (root mean square)", step, float(loss.detach()) ** 0.5
+            )
     return step
 
 
