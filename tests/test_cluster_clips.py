@@ -137,10 +137,11 @@ def seeks(monkeypatch):
 )
 def test_any_order_gives_the_same_file(tmp_path, seeks, name, codec, options):
     path = write(tmp_path / name, codec, options=options)
-    upscale_video(path, tmp_path / "single.mp4", upscaler=Nearest(2))
+    single = upscale_video(path, tmp_path / "single.mp4", upscaler=Nearest(2))
     report = make(path, tmp_path / "out.mp4", random.Random(name))
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "single.mp4").read_bytes()
-    assert report.frames == 100 and report.damaged == 0 and report.cluster.engine == Nearest(2).name
+    assert report.frames == 100 and report.damaged == 0 and report.notes == single.notes
+    assert report.cluster.engine == Nearest(2).name
     if name in ("plain.mp4", "pictures.mov"):
         assert seeks["sought"] > 0 and seeks["in vain"] == 0
 

@@ -92,7 +92,6 @@ def _prepare(address: Address) -> None:
     """Ray reads its environment when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     if address.host is None:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # nothing but this machine: loopback only
     elif "RAY_AUTH_MODE" not in os.environ and _has_token():

@@ -160,6 +160,7 @@ class ClipJob:
         """
         assert self._shelf is not None and self._count, "all segments come first"
         first, last = self._ends.get(0, (None, None))[0], self._ends.get(self._count - 1, (None, None))[1]
+        self._clip.read = self._shelf.frames  # by all workers together
         joined = finish.complete(self._clip, self._shelf, self.out, first=first, last=last)
         report = finish.report(
             self._clip,
