@@ -211,7 +211,9 @@ def _nothing(path: Path, settings: Settings) -> str:
 def _health_notes(health: Health) -> Iterator[str]:
     if health.repeated:
         yield f"frames that did not decode and repeat the one before: {health.repeated}"
-    elif health.refused:
+    if health.patched:
+        yield f"damaged frames whose gaps the decoder filled: {health.patched}"
+    if health.refused and not health.repeated:
         yield f"the source is damaged: the decoder refused {health.refused} times"
     if health.cut_off:
         yield "the source ends in the middle of its data: what could be read is in the result"

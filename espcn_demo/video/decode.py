@@ -28,9 +28,17 @@ _FLUSHES = 64  # refusals of a damaged stream's end before it is left alone
 
 @dataclass
 class Health:
-    """What was wrong with a clip; counts of frames, except `refused`, which counts the decoder's refusals."""
+    """What was wrong with a clip.
+
+    refused   times that the decoder refused data
+    repeated  frames that did not decode and repeat the one before
+    patched   frames that decoded with gaps, which the decoder filled
+    retimed   frames whose times did not rise and were moved
+    cut_off   whether the data end in the middle
+    """
 
     refused: int = 0
+    patched: int = 0
     repeated: int = 0
     retimed: int = 0
     cut_off: bool = False
@@ -60,6 +68,8 @@ class Reader:
         self._length = None if duration is None else _ticks(duration, self.time_base)
         self._origin = _origin(container, stream, self.time_base)
         self._decoder = _decoder(stream)
+        self._sent: int | None = None  # the latest time that went into the decoder, now and at the last refusal
+        self._suspect: int | None = None
         # AVI knows no showing times: with B-frames those that FFmpeg makes up are wrong, and the order alone is right.
         self._by_order = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
@@ -103,6 +113,7 @@ class Reader:
                     time = last + self._step
                 else:
                     time = last + 1
+            self.health.patched += frame.is_corrupt
             frame.pts, frame.time_base = time, self.time_base
             frame.duration = frame.duration if 0 < frame.duration < 100 * self._step else self._step
             last = time
@@ -112,21 +123,28 @@ class Reader:
         """Decoded frames, and in place of one that was refused the one before it."""
         due: list[int] = []  # heap of times of packets that have not come out as frames
         previous: VideoFrame | None = None
-        refused = 0
         for frame in self._decoded(due):
             if self._by_order and due:
                 frame.pts = heapq.heappop(due)
-            damaged = self.health.refused > refused and self._stream.codec_context.name != "vp8"  # it has hidden frames
             while frame.pts is not None and due and due[0] <= frame.pts:
                 missing = heapq.heappop(due)
-                if damaged and previous is not None and missing < frame.pts:
+                if previous is not None and missing < frame.pts and self._is_suspect(missing):
                     yield self._again(previous, missing)
-            refused = self.health.refused
             previous = frame
             yield frame
-        if self.health.refused > refused and previous is not None and self._stream.codec_context.name != "vp8":
-            while due:
-                yield self._again(previous, heapq.heappop(due))
+        while due:
+            missing = heapq.heappop(due)
+            if previous is not None and self._is_suspect(missing):
+                yield self._again(previous, missing)
+
+    def _is_suspect(self, time: int) -> bool:
+        """Whether a packet that brought no frame was refused: the decoder may tell only some packets later."""
+        hidden = self._stream.codec_context.name == "vp8"  # has packets that are never shown
+        return self._suspect is not None and time <= self._suspect and not hidden and not self._by_order
+
+    def _refuse(self) -> None:
+        self.health.refused += 1
+        self._suspect = self._sent
 
     def _again(self, frame: VideoFrame, pts: int) -> VideoFrame:
         self.health.repeated += 1
@@ -144,6 +162,7 @@ class Reader:
                 stamp = packet.dts if self._by_order else packet.pts
                 if stamp is not None and not packet.is_discard:
                     heapq.heappush(due, stamp)
+                    self._sent = stamp if self._sent is None else max(self._sent, stamp)
                 yield from self._decode(packet)
         except FFmpegError:
             self.health.cut_off = True
@@ -157,7 +176,7 @@ class Reader:
         except EOFError:
             return []
         except (FFmpegError, UnicodeDecodeError):
-            self.health.refused += 1
+            self._refuse()
             return []
 
     def _flush(self) -> Iterator[VideoFrame]:
@@ -170,7 +189,7 @@ class Reader:
             except EOFError:
                 return
             except FFmpegError:
-                self.health.refused += 1
+                self._refuse()
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
