@@ -15,7 +15,7 @@ from subprocess import PIPE
 import pytest
 
 from espcn_demo.cluster import connect, cores, sources, versions
-from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers, Stopped
+from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers
 from espcn_demo.cluster.events import Failed, Finished, Lost, Started
 from espcn_demo.cluster.job import next_index
 from espcn_demo.cluster.report import Tally
@@ -25,6 +25,7 @@ from espcn_demo.cluster.tasks import Facts, Made, PictureTask, Source, Unseen
 from espcn_demo.errors import InputError
 from espcn_demo.limits import GENEROUS
 from espcn_demo.video.decode import Health
+from espcn_demo.video.pipeline import Cancelled
 from espcn_demo.video.segments import Segment
 
 ENGINE = "numpy"
@@ -291,7 +292,7 @@ def test_cancelling_ends_the_run():
         cancelled.set()
         return 1e6
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         run(FakeCrew(["a"], answer), FakeWork(3), workers=1, cancelled=cancelled)
 
 

@@ -19,6 +19,7 @@ from espcn_demo.cluster.events import Crew, Event, Failed, Finished, Lost, Start
 from espcn_demo.cluster.report import Retry, Tally
 from espcn_demo.cluster.tasks import Enlarged, Facts, Made, Result, Task, Unseen
 from espcn_demo.errors import InputError
+from espcn_demo.video.pipeline import Cancelled
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ Key = tuple[int, ...]
 
 class NoWorkers(InputError):
     """No worker is left or none starts."""
-
-
-class Stopped(InputError):
-    """The run was cancelled."""
 
 
 class Work(Protocol):
@@ -119,7 +116,7 @@ class Dispatcher:
 
     def _check(self) -> None:
         if self._cancelled is not None and self._cancelled.is_set():
-            raise Stopped("Stopped: the run was cancelled and nothing was kept.")
+            raise Cancelled("Stopped: the run was cancelled and nothing was kept.")
         if self._facts:
             self._alone_since = self._clock()
         elif not self._starting or self._clock() - self._alone_since > PATIENCE:

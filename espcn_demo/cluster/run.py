@@ -12,7 +12,7 @@ from typing import Any
 
 from espcn_demo.cluster.connect import connected
 from espcn_demo.cluster.crew import RayCrew
-from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers, Stopped, Work
+from espcn_demo.cluster.dispatch import Dispatcher, NoWorkers, Work
 from espcn_demo.cluster.job import ClipJob
 from espcn_demo.cluster.report import ClusterFolderReport, ClusterVideoReport, Tally
 from espcn_demo.cluster.tasks import Setup, WeightsFile
@@ -20,6 +20,7 @@ from espcn_demo.cluster.versions import versions
 from espcn_demo.cluster.work import Clips, OnProgress, Pictures
 from espcn_demo.errors import InputError
 from espcn_demo.limits import Limits
+from espcn_demo.video.pipeline import Cancelled
 
 _MOST = 1000  # workers by default
 
@@ -213,7 +214,7 @@ def _kept(clips: Clips) -> Iterator[None]:
         end = "; what is finished was kept, run again with --resume." if kept else "."
         raise NoWorkers(str(error).rstrip(".") + end) from error
     except InputError as error:
-        clips.close(remove=isinstance(error, Stopped))
+        clips.close(remove=isinstance(error, Cancelled))
         raise
     except BaseException:
         clips.close(remove=True)
