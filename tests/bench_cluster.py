@@ -21,8 +21,6 @@ from typing import Any
 from espcn_demo.cluster.rates import make_clip
 from tests.ray_nodes import Cluster
 
-DRIVER = Path(__file__).parent / "ray_driver.py"
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Efficiency of two workers against one.")
@@ -63,9 +61,9 @@ def best(cluster: Cluster, clip: Path, args: argparse.Namespace, *, workers: int
 
 def once(cluster: Cluster, clip: Path, backend: str, workers: int) -> dict[str, Any]:
     """One run."""
-    options = {"on": cluster.address, "workers": workers, "backend": backend}
+    where = [str(clip), str(clip.with_name("out.mp4")), "--on", cluster.address, "--workers", str(workers)]
     done = subprocess.run(
-        [sys.executable, str(DRIVER), "upscale_video", str(clip), str(clip.with_name("out.mp4")), json.dumps(options)],
+        [sys.executable, "-m", "espcn_demo", "video", *where, "--backend", backend, "--json"],
         env=cluster.environment(),
         stdout=subprocess.PIPE,
         text=True,

@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install ray"),
     pytest.mark.skipif(sys.platform != "linux", reason="several loopback addresses need Linux"),
 ]
-DRIVER = Path(__file__).parent / "ray_driver.py"
 ENGINE = {"backend": "openvino", "quality": "best"}  # eight times the work for each byte that is encoded
 FRAMES, SIZE = 560, (64, 48)  # three segments: 240, 240 and 80 frames
 GONE = 120.0  # seconds for processes to end
@@ -67,12 +66,13 @@ def engine():
 
 
 class Run:
-    """One call of the driver, watched while it goes on."""
+    """One call of `espcn`, watched while it goes on."""
 
-    def __init__(self, cluster, function, source, out, *, cwd=None, **options):
-        given = json.dumps({"on": cluster.address, **ENGINE, **options})
+    def __init__(self, cluster, verb, source, out, *, cwd=None):
+        engine = [word for name, value in ENGINE.items() for word in (f"--{name}", value)]
+        where = [str(source), str(out), "--on", cluster.address]
         self.process = subprocess.Popen(
-            [sys.executable, str(DRIVER), function, str(source), str(out), given],
+            [sys.executable, "-m", "espcn_demo", verb, *where, *engine, "--json", "--verbose"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -105,10 +105,10 @@ class Run:
                 assert time.monotonic() < until and (self._reader.is_alive() or self.process.poll() is None), self.lines
                 self._news.wait(0.5)
 
-    def report(self, timeout=200.0):
+    def report(self, *, code=0, timeout=200.0):
         output = self.process.stdout.read()
         self.process.stdout.close()
-        assert self.process.wait(timeout) == 0, self.lines
+        assert self.process.wait(timeout) == code, self.lines
         self._reader.join(10)
         return json.loads(output)
 
@@ -125,7 +125,7 @@ def ended(pid):
 
 
 def test_a_clip_is_the_same_when_a_worker_is_killed_in_the_middle(cluster, clip, single, tmp_path):
-    run = Run(cluster, "upscale_video", clip, tmp_path / "out.mp4")
+    run = Run(cluster, "video", clip, tmp_path / "out.mp4")
     first = run.wait_for(r"segment \d+ of pan.mp4 goes to process (\d+)")[0]
     os.kill(int(first[1]), signal.SIGKILL)
     report = run.report()
@@ -152,8 +152,8 @@ def test_a_folder_of_pictures_that_the_workers_cannot_see(cluster, engine, tmp_p
         Image.fromarray(window).save(pictures / f"{index:02d}.png")
     (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture")
     # The head's working folder: for a worker the same path means its own.
-    run = Run(cluster, "upscale_pictures", "/proc/self/cwd/pictures", tmp_path / "out", cwd=tmp_path)
-    report = run.report()
+    run = Run(cluster, "image", "/proc/self/cwd/pictures", tmp_path / "out", cwd=tmp_path)
+    report = run.report(code=2)  # for the broken one
     upscale_folder(pictures, tmp_path / "single", upscaler=engine)
     for index in range(20):
         name = f"{index:02d}.png"
@@ -165,7 +165,7 @@ def test_a_folder_of_pictures_that_the_workers_cannot_see(cluster, engine, tmp_p
 
 
 def test_interrupting_cancels_the_remote_work_and_leaves_nothing(cluster, clip, tmp_path):
-    run = Run(cluster, "upscale_video", clip, tmp_path / "out.mp4")
+    run = Run(cluster, "video", clip, tmp_path / "out.mp4")
     pids = [int(match[1]) for match in run.wait_for(r"goes to process (\d+)", count=2)]
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(GONE) == 130, run.lines
@@ -176,7 +176,7 @@ def test_interrupting_cancels_the_remote_work_and_leaves_nothing(cluster, clip, 
 
 def test_a_node_leaves_and_the_cluster_goes_on(cluster, clip, single, tmp_path):
     """The last test: the cluster has one node less afterwards."""
-    run = Run(cluster, "upscale_video", clip, tmp_path / "out.mp4")
+    run = Run(cluster, "video", clip, tmp_path / "out.mp4")
     run.wait_for(r"goes to process \d+ on node 127.0.0.4")
     cluster.kill_node(1)
     report = run.report()
