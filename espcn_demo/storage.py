@@ -51,7 +51,7 @@ class Storage:
 
     def keep(self) -> None:
         """Never remove what lies here now: the page's own pictures, once the page is built."""
-        self._kept = frozenset(self._files())
+        self._kept = frozenset(_files(self.folder))
 
     @contextmanager
     def using(self, values: Iterable[object]) -> Iterator[None]:
@@ -63,7 +63,7 @@ class Storage:
             yield
         finally:
             for path in mine:
-                for file in path.rglob("*") if path.is_dir() else [path]:
+                for file in _files(path) if path.is_dir() else [path]:
                     with suppress(FileNotFoundError):
                         os.utime(file)
                 self._used.remove(path)
@@ -81,7 +81,7 @@ class Storage:
         """Bytes in this server's files, at most two seconds old."""
         measured, size = self._size
         if time.monotonic() - measured >= MEASURED_FOR:
-            size = sum(_size(path) for path in self._files())
+            size = sum(_size(path) for path in _files(self.folder))
             self._size = (time.monotonic(), size)
         return size
 
@@ -92,13 +92,14 @@ class Storage:
     def sweep(self) -> int:
         """Remove what is older than the retention time; returns the number of files removed."""
         oldest, removed = time.time() - self.limits.retention_seconds, 0
-        for path in self._files():
+        for path in _files(self.folder):
             if path not in self._kept and not self._in_use(path) and _changed(path) < oldest:
                 path.unlink(missing_ok=True)
                 removed += 1
-        for folder in sorted(self.folder.rglob("*"), reverse=True):  # the deepest first
-            own = folder in (self.cache, self.temporary)
-            if folder.is_dir() and not own and not self._in_use(folder) and _changed(folder) < oldest:
+        for name, _, _ in os.walk(self.folder, topdown=False):  # unlike rglob it bears folders that go meanwhile
+            folder = Path(name)
+            own = folder in (self.folder, self.cache, self.temporary)
+            if not own and not self._in_use(folder) and _changed(folder) < oldest:
                 _remove_if_empty(folder)
         self._size = (-MEASURED_FOR, 0)
         return removed
@@ -126,10 +127,6 @@ class Storage:
 
     def _in_use(self, path: Path) -> bool:
         return any(path.is_relative_to(used) for used in tuple(self._used))
-
-    def _files(self) -> Iterator[Path]:
-        for folder, _, names in os.walk(self.folder):
-            yield from (Path(folder, name) for name in names)
 
 
 def start(limits: Limits, root: Path | None = None) -> Storage:
@@ -183,6 +180,11 @@ def _is_free(path: Path) -> bool:
         except BlockingIOError:
             return False
         return True
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
 
 
 def _size(path: Path) -> int:

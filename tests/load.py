@@ -88,6 +88,9 @@ def main(argv: list[str] | None = None) -> int:
             if not options.brief:
                 figures |= leave(page, problems)
                 figures |= kill(page, folder, options, problems)
+        except BaseException:
+            print(table(figures), *problems, sep="\n", file=sys.stderr)  # what is known so far
+            raise
         finally:
             page.stop()
         if left := page.leftovers():

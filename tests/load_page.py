@@ -107,7 +107,8 @@ class Page:
 
     def files(self) -> list[Path]:
         """What visitors have left on the disk."""
-        return [path for path in self.root.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        found = [Path(parent, name) for parent, _, names in os.walk(self.root) for name in names]
+        return [path for path in found if path.suffix != ".lock"]
 
     def leftovers(self) -> list[str]:
         """What is left when the server has ended properly."""
