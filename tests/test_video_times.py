@@ -49,6 +49,18 @@ def test_other_containers_keep_times_within_their_tick(tmp_path, suffix, codec):
     check(source, tmp_path / f"out{suffix}", Fraction(1, 1000))
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_lead_in_of_sound_does_not_move_the_picture(tmp_path, suffix):
+    """AAC begins 1024 samples before zero; in Matroska too the first picture must stay where it was."""
+    source = write(tmp_path / "in.mp4", frames(), extra=lambda c: tone(c, seconds=0.5))
+    upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
+    check(source, tmp_path / f"out{suffix}", Fraction(1, 2000))
+    for path in (source, tmp_path / f"out{suffix}"):
+        with av.open(str(path)) as container:
+            first = next(packet for packet in container.demux(audio=0))
+            assert abs(float(first.pts * first.time_base) + 1024 / 48000) < 0.001
+
+
 def test_many_segments_join_without_a_seam(tmp_path, monkeypatch):
     from espcn_demo.video import clip
 

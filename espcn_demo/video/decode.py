@@ -207,9 +207,9 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
 
 
 def _origin(container: InputContainer, stream: VideoStream, time_base: Fraction) -> int:
-    """The clip's beginning in ticks of the stream: `--start` counts from here."""
+    """The clip's beginning in ticks of the stream: `--start` counts from here, never from a sound's lead-in."""
     if container.start_time is not None:
-        return _ticks(Fraction(container.start_time, 1_000_000), time_base)
+        return _ticks(Fraction(max(0, container.start_time), 1_000_000), time_base)
     return stream.start_time or 0
 
 

@@ -96,7 +96,7 @@ def clip_window(clip: Clip) -> Window:
     settings = clip.encoding.settings
     if not settings.start and settings.duration is None:
         return Window()
-    begin = Fraction(clip.container.start_time or 0, 1_000_000) + settings.start
+    begin = Fraction(max(0, clip.container.start_time or 0), 1_000_000) + settings.start
     return Window(begin, None if settings.duration is None else begin + settings.duration, settings.start)
 
 

@@ -101,10 +101,10 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
 
 def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
     """Muxer options: MP4's index in front, so that a browser can play at once, and exact edit lists."""
-    if _displays(encoding):
-        return {"write_crc32": "0"}  # the header is changed afterwards
     if encoding.settings.container not in ("mp4", "mov"):
-        return {}
+        # Sound that begins before zero (an encoder's lead-in) would move the picture by as much.
+        changed_later = {"write_crc32": "0"} if _displays(encoding) else {}
+        return {"avoid_negative_ts": "disabled"} | changed_later
     flags = "+faststart"
     if any(key.lower() not in _MP4_KEYS for key in _free_keys(source)):
         flags += "+use_metadata_tags"
