@@ -177,8 +177,8 @@ def _within(seconds: float, join: Callable[[], None], address: Address) -> None:
 def _why(error: Exception, address: Address) -> str:
     text = str(error)
     if "ersion mismatch" in text:
-        found = re.findall(r"(?:Ray: |Python: |version )(\d[\w.]*)", text)
-        versions = f" ({' and '.join(dict.fromkeys(found))})" if found else ""
+        found = [f"{name} {number}" for name, number in re.findall(r"(Ray|Python): ([\w.]+)", text)]
+        versions = f" ({', '.join(found[:2])} there; {', '.join(found[2:])} here)" if len(found) == 4 else ""
         return (
             f"the cluster at {address} runs another version of Ray or Python than this machine{versions}: "
             "install the same on both."
