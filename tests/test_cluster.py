@@ -501,7 +501,7 @@ def test_joining_takes_bounded_time():
         (
             "Version mismatch: The cluster was started with:\n    Ray: 2.50.0\n    Python: 3.11.2\n"
             "This process on node 10.0.0.1 was started with:\n    Ray: 2.60.0\n    Python: 3.11.2\n",
-            "another version of Ray or Python than this machine (Ray 2.50.0, Python 3.11.2 there; Ray 2.60.0, Python 3.11.2",
+            "runs another version of Ray or Python than this machine (Ray 2.50.0, Python 3.11.2 there; Ray 2.60.0, ",
         ),
         ("RPC error: InvalidAuthToken: Authentication token is missing", "asks for its token: set RAY_AUTH_MODE=token"),
         ("Can't find a `node_ip_address.json` file", "run `ray start --address=h:1 --num-cpus=0` on it first"),
