@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .desk import Desk
@@ -27,6 +27,7 @@ class State:
     def __init__(self, desk: Desk, storage: Storage) -> None:
         self.desk, self.storage = desk, storage
         self.engine: str | None = None  # its name once it is ready
+        self.crashes: Callable[[], int] = lambda: 0  # how often the worker process has had to be started again
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._jobs: Counter[tuple[str, str]] = Counter()
@@ -85,6 +86,8 @@ class State:
         lines += _family("espcn_queue_waiting", "gauge", "Jobs in the queue.", {"": self.desk.waiting})
         lines += _family("espcn_jobs_running", "gauge", "Jobs that run now.", {"": self.desk.running})
         lines += _family("espcn_disk_bytes", "gauge", "Disk used by the page, and free.", disk)
+        crashes = {"": self.crashes()}
+        lines += _family("espcn_worker_crashes_total", "counter", "Decoder crashes that were contained.", crashes)
         lines += _family("espcn_engine_ready", "gauge", "1 once the engine is warm.", {"": int(bool(self.engine))})
         lines += _family("espcn_uptime_seconds", "gauge", "Age.", {"": round(time.monotonic() - self._started, 1)})
         return "\n".join(lines) + "\n"

@@ -56,6 +56,7 @@ class Runner:
         self.desk = Desk(limits)
         self.state = State(self.desk, storage)
         self.worker = Worker(memory=limits.memory)
+        self.state.crashes = lambda: self.worker.crashes
         self._warm = warm
 
     def start(self) -> None:
@@ -161,9 +162,11 @@ class Runner:
         return None
 
     def _count_stages(self, result: object) -> None:
-        stages = getattr(result, "stages", None)
+        """Reports are dataclasses or their plain values; a stage is its seconds, or holds them as `spent`."""
+        stages = result.get("stages") if isinstance(result, dict) else getattr(result, "stages", None)
         if isinstance(stages, dict):
-            self.state.stages({str(name): float(value) for name, value in stages.items() if _is_number(value)})
+            spent = {str(name): one.get("spent") if isinstance(one, dict) else one for name, one in stages.items()}
+            self.state.stages({name: float(one) for name, one in spent.items() if isinstance(one, int | float)})
 
 
 def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with its attributes)
@@ -180,7 +183,3 @@ def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with 
     if host in ("", "127.0.0.1", "::1", "testclient"):
         host = str(getattr(request, "session_hash", "") or "nobody")
     return hashlib.sha256(_SALT + host.encode()).hexdigest()[:16]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)

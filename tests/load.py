@@ -141,7 +141,7 @@ def attend(page: Page, folder: Path, options: argparse.Namespace, problems: list
         "slowest health answer, ms": round(1_000 * delays[-1], 1),
         "memory at the end, MiB": round(watch.memory[-1][1]),
         "memory growth after the first minute, MiB": round(watch.growth(), 1),
-        "worker crashes": page.metric("espcn_failures_total"),
+        "worker crashes": page.crashes(),
     }
 
 

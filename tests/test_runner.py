@@ -4,7 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from isolated_jobs import add, defect, patient, refuse
+from isolated_jobs import add, defect, patient, refuse, report
 
 from espcn_demo.errors import InputError, WeightsError
 from espcn_demo.limits import Limits
@@ -26,6 +26,13 @@ def test_a_job_runs_and_is_counted(runner):
     messages = [message for message in runner.stream("image", "me", add, 2, 3) if message is not None]
     assert isinstance(messages[-1], Done) and messages[-1].result == 5
     assert 'espcn_jobs_total{kind="image",outcome="done"} 1' in runner.state.metrics()
+
+
+def test_stages_are_counted_however_they_are_reported(runner):
+    for stages in ({"decode": 1.5, "name": "x"}, {"decode": {"spent": 2.0, "waited": 9.0}}):
+        list(runner.stream("video", "me", report, stages))
+    assert 'espcn_stage_seconds_total{stage="decode"} 3.5' in runner.state.metrics()
+    assert "espcn_worker_crashes_total 0" in runner.state.metrics()
 
 
 def test_it_waits_for_its_turn(runner):
