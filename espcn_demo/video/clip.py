@@ -15,7 +15,7 @@ from ..limits import GENEROUS, Limits
 from .chroma import chroma_location, turn_location
 from .decode import Health, Reader
 from .encode import DEPTHS, Encoding, Light, choose_encoder, read_light
-from .frames import Canvas, Samples, choose_layout, is_transparent, read_tags
+from .frames import Canvas, Samples, choose_layout, chroma_layout, is_transparent, read_tags
 from .settings import Settings, batch_frames, segment_frames
 from .source import check_limits, frame_count, open_source, seconds, video_stream
 from .upright import Upright
@@ -145,7 +145,7 @@ def _decide(
 ) -> Clip:
     transparent = is_transparent(first)
     bits = max((component.bits for component in first.format.components), default=8)
-    encoder, reason, notes = choose_encoder(settings, bits=bits, alpha=transparent)
+    encoder, reason, notes = choose_encoder(settings, bits=bits, alpha=transparent, chroma=chroma_layout(first.format))
     alpha = (encoder, settings.container) in _ALPHA
     layout, converted = choose_layout(first.format, depths=DEPTHS[encoder], transparent=transparent, alpha=alpha)
     aspect = stream.sample_aspect_ratio or None

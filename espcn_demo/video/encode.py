@@ -79,10 +79,11 @@ class Encoding:
     aspect: Fraction | None
 
 
-def choose_encoder(settings: Settings, *, bits: int, alpha: bool) -> tuple[str, str, list[str]]:
+def choose_encoder(settings: Settings, *, bits: int, alpha: bool, chroma: str = "420") -> tuple[str, str, list[str]]:
     """The encoder's name, why, and notes when it is not the codec that was asked for.
 
     bits, alpha  of the source: a WebM that must hold more than 8 bits becomes AV1, one with transparency VP9
+    chroma       "420", "422" or "444": hardware encoders are used for the first only, which all of them take
     """
     if settings.container == "gif":
         return "ffv1", "kept without loss until the GIF is written", []
@@ -96,7 +97,12 @@ def choose_encoder(settings: Settings, *, bits: int, alpha: bool) -> tuple[str, 
     if alpha and codec == "av1" and settings.container in ("webm", "matroska"):
         notes.append("AV1 holds no transparency; vp9 does")
     name = HARDWARE.get(codec)
-    if name is not None and bits <= max(DEPTHS[name]["420"]) and os.path.exists("/dev/nvidiactl"):
+    if (
+        name is not None
+        and chroma in DEPTHS[name]
+        and bits <= max(DEPTHS[name][chroma])
+        and os.path.exists("/dev/nvidiactl")
+    ):
         refusal = _refusal(name, bits)
         if refusal is None:
             return name, f"{name} opens on this GPU", notes

@@ -11,9 +11,9 @@ from typing import Protocol
 from .clip import Clip
 from .mux import Joined, join
 from .report import Stages, VideoReport, bottleneck
+from .routes import Window
 from .segments import Segment, Workshop
 from .settings import Settings
-from .side import Window
 from .source import open_source, video_stream
 from .verify import Expected, verify
 

@@ -73,7 +73,7 @@ def choose_layout(
     rgb = bool(source.is_rgb or source.has_palette)
     gray = not rgb and len(source.components) < 3
     bits = max((component.bits for component in source.components), default=8)
-    chroma = "420" if rgb or gray else _chroma(source)
+    chroma = chroma_layout(source)
     keeps_alpha = alpha and transparent and not gray
     if chroma not in depths:
         notes.append(f"4:{chroma[1]}:{chroma[2]} chroma became 4:2:0: the encoder takes no other")
@@ -94,6 +94,15 @@ def choose_layout(
         rgb=rgb,
         alpha=keeps_alpha,
     ), notes
+
+
+def chroma_layout(source: VideoFormat) -> str:
+    """The nearest of "420", "422" and "444" that holds the source's chroma; "420" for RGB, see the top, and gray."""
+    if source.is_rgb or source.has_palette or len(source.components) < 3:
+        return "420"
+    if source.chroma_width(64) == 64:
+        return "444"
+    return "422" if source.chroma_height(64) == 64 else "420"
 
 
 def is_transparent(frame: VideoFrame) -> bool:
@@ -231,13 +240,6 @@ def _same_colours(
         frame.colorspace = matrix
     scaled.colorspace = matrix
     return scaled
-
-
-def _chroma(source: VideoFormat) -> str:
-    """The nearest of 4:2:0, 4:2:2 and 4:4:4 that holds the source's chroma."""
-    if source.chroma_width(64) == 64:
-        return "444"
-    return "422" if source.chroma_height(64) == 64 else "420"
 
 
 def _gray(bits: int) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from .encode import Encoding
 from .mux import Joined
+from .routes import Window
 from .segments import Segment
-from .side import SideStreams, Window
+from .side import SideStreams
 from .source import open_source, video_stream
 
 if TYPE_CHECKING:

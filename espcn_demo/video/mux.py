@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from .aspect import PLACEHOLDER, write_aspect
 from .encode import Encoding
+from .routes import Window
 from .segments import Segment, packets
-from .side import SideStreams, Window, copy_metadata, describe_video
+from .side import SideStreams, copy_metadata, describe_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

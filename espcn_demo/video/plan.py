@@ -13,7 +13,8 @@ from .clip import open_clip
 from .encode import Encoding
 from .facts import Facts
 from .settings import Settings, check_settings
-from .side import NAMES, Copy, SideStreams, Window
+from .routes import Copy, Window
+from .side import NAMES, SideStreams
 
 
 @dataclass(frozen=True)
