@@ -12,8 +12,8 @@ from . import source
 from .clip import open_clip
 from .encode import Encoding
 from .facts import Facts
-from .settings import Settings, check_settings
 from .routes import Copy, Window
+from .settings import Settings, check_settings
 from .side import NAMES, SideStreams
 
 
