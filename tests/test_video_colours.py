@@ -150,6 +150,15 @@ def test_gif_keeps_transparency(tmp_path):
     assert any("transparency" in note for note in report.notes)
 
 
+def test_deep_alpha_becomes_what_vp9_takes(tmp_path):
+    frame = photo_frame(0, pix_fmt="yuva444p10le")
+    source = write(tmp_path / "in.mov", [frame] * 2, codec="prores_ks")
+    report = upscale_video(source, tmp_path / "out.mkv", upscaler=Nearest(), codec="vp9")
+    assert any("4:4:4" in note for note in report.notes) and any("bits" in note for note in report.notes)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.streams.video[0].metadata.get("alpha_mode") == "1"
+
+
 def test_alpha_webm_keeps_alpha(tmp_path):
     frame = photo_frame(0, pix_fmt="yuva420p")
     alpha = plane(frame, 3)

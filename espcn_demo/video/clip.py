@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..limits import GENEROUS, Limits
 from .chroma import chroma_location, turn_location
 from .decode import Health, Reader
-from .encode import DEPTHS, Encoding, Light, choose_encoder, read_light
+from .encode import ALPHA_DEPTHS, DEPTHS, Encoding, Light, choose_encoder, read_light
 from .frames import Canvas, Samples, choose_layout, chroma_layout, is_transparent, read_tags
 from .settings import Settings, batch_frames, segment_frames
 from .source import check_limits, frame_count, open_source, seconds, video_stream
@@ -147,7 +147,8 @@ def _decide(
     bits = max((component.bits for component in first.format.components), default=8)
     encoder, reason, notes = choose_encoder(settings, bits=bits, alpha=transparent, chroma=chroma_layout(first.format))
     alpha = (encoder, settings.container) in _ALPHA
-    layout, converted = choose_layout(first.format, depths=DEPTHS[encoder], transparent=transparent, alpha=alpha)
+    depths = ALPHA_DEPTHS if transparent and encoder == "libvpx-vp9" else DEPTHS[encoder]
+    layout, converted = choose_layout(first.format, depths=depths, transparent=transparent, alpha=alpha)
     aspect = stream.sample_aspect_ratio or None
     if aspect is not None and upright.turn is not None and upright.turn.sideways:
         aspect = 1 / aspect

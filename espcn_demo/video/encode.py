@@ -41,6 +41,7 @@ DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
     "av1_nvenc": {"420": (8, 10)},
     "ffv1": {"420": (8, 10, 12), "422": (8, 10, 12), "444": (8, 10, 12)},
 }
+ALPHA_DEPTHS: dict[str, tuple[int, ...]] = {"420": (8,)}  # what libvpx takes together with transparency
 _X265_SMALLEST = 16  # pixels a side
 _LARGE = 2_200_000  # pixels of an enlarged frame; more get more encoder threads
 
