@@ -40,8 +40,8 @@ function openClip(opened) {
     if (list.length > KEPT) list.shift().close();
   }
 
-  function pair() {
-    const loose = !EXACT || (self.playing && performance.now() - lastPair > LOOSE_AFTER);
+  function pair(anyway) {
+    const loose = anyway || !EXACT || (self.playing && performance.now() - lastPair > LOOSE_AFTER);
     if (loose && kept.left.length && kept.right.length) return [kept.left[kept.left.length - 1], kept.right[kept.right.length - 1]];
     for (let index = kept.right.length - 1; index >= 0; index -= 1) {
       const right = kept.right[index];
@@ -57,8 +57,8 @@ function openClip(opened) {
     return { frame: copy, source, width: source.displayWidth || source.videoWidth, height: source.displayHeight || source.videoHeight, pixelated };
   }
 
-  function present() {
-    const match = pair();
+  function present(anyway) {
+    const match = pair(anyway);
     if (!match) return false;
     const index = indexAt(match[1].timestamp / 1e6);
     if (target !== null && EXACT && index !== target) return false;
@@ -111,7 +111,9 @@ function openClip(opened) {
     if (life.signal.aborted || self.playing) return;
     grab('left');
     grab('right');
-    if (!present() && times_ < 120) requestAnimationFrame(() => retry(times_ + 1));
+    if (present()) return;
+    if (times_ < 120) requestAnimationFrame(() => retry(times_ + 1));
+    else { target = null; present(true); } // one of the clips has no such frame: better its neighbour than nothing
   }
 
   function steer() { // keep the left clock on the right one while playing
@@ -170,7 +172,7 @@ function openClip(opened) {
     ui.media.append(players.left);
     if (old) { old.pause(); old.removeAttribute('src'); old.load(); old.remove(); }
     follow('left');
-    on(players.left, 'loadedmetadata', () => (self.playing ? null : seek(shown)));
+    on(players.left, 'loadedmetadata', () => (self.playing ? null : seek(target === null ? shown : target)));
     if (self.playing) on(players.left, 'canplay', () => steer());
   }
 

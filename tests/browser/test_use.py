@@ -9,8 +9,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browser.conftest import PATIENCE
-from browser.test_page import READY, upload
+
+from .conftest import PATIENCE
+from .test_page import READY, upload
 
 IMAGE = "#image-compare .cmp"
 
