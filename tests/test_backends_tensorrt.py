@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch_tensorrt_signatures
 
 from espcn_demo.backends import cache, open_backend, tensorrt
 from espcn_demo.backends.export import PICTURES, UNIT, ExportNetwork, Profile, exactly, export
@@ -234,6 +237,19 @@ def test_the_cache_key_names_everything(engine, weights):
     assert key.shape == "1x1x16x16_720x1280_2160x3840"
     assert key.torch == torch.__version__
     assert (key.gpu, key.sm, key.tensorrt) == ("Test GPU", "90", "11.0")
+
+
+@pytest.mark.slow
+def test_the_recorded_signatures_are_the_installed_package_s():
+    spec = importlib.util.find_spec("torch_tensorrt")  # which does not import it: that fails without a GPU
+    if spec is None or spec.origin is None:
+        pytest.skip("torch-tensorrt is not installed")
+    version = metadata.version("torch-tensorrt")
+    if version not in SIGNATURES:
+        pytest.skip(f"no signatures recorded for torch-tensorrt {version}")
+    for used, (file, name) in torch_tensorrt_signatures.USED.items():
+        source = (Path(spec.origin).parent / file).read_text(encoding="utf-8")
+        assert torch_tensorrt_signatures.signature(source, name) == SIGNATURES[version][used]
 
 
 @pytest.mark.gpu
