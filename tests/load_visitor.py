@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,9 @@ class Visitor:
         self.problems: list[str] = []
         self.seconds: list[float] = []
         self._made = 0
-        self._client = Client(page.address, verbose=False, download_files=str(self.folder))
+        self._client = Client(
+            page.address, verbose=False, download_files=str(self.folder), httpx_kwargs={"timeout": PATIENCE}
+        )
 
     def run(self, until: float) -> None:
         """Do one thing after another until then; the end of the server is no problem of the visitor's."""
@@ -46,6 +49,8 @@ class Visitor:
             (action,) = self.chance.choices([a for _, a in actions], [weight for weight, _ in actions])
             try:
                 action()
+            except CancelledError:
+                self.counts["cancelled job"] += 1  # gradio_client cancels what its session has sent meanwhile, too
             except Exception as error:
                 if not self.page.alive():
                     return
@@ -93,7 +98,7 @@ class Visitor:
         from PIL import Image
 
         Image.fromarray(_marked(self._mark())).save(path)
-        with httpx.Client(base_url=f"{self.page.address}/gradio_api", timeout=30) as client:
+        with httpx.Client(base_url=f"{self.page.address}/gradio_api", timeout=PATIENCE) as client:
             sent = client.post("/upload", files={"files": path.read_bytes()}).json()[0]
             data = [{"path": sent, "meta": {"_type": "gradio.FileData"}}, "fast"]
             event = client.post("/call/image", json={"data": data}).json()["event_id"]
@@ -123,7 +128,7 @@ class Visitor:
 
     def oversize(self) -> None:
         """A file beyond the limit, which has to be refused."""
-        with httpx.Client(base_url=f"{self.page.address}/gradio_api", timeout=60) as client:
+        with httpx.Client(base_url=f"{self.page.address}/gradio_api", timeout=PATIENCE) as client:
             try:
                 status = client.post("/upload", files={"files": bytes(2 * BYTES)}).status_code
             except (httpx.WriteError, httpx.RemoteProtocolError):
