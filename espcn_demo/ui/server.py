@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ def serve(*, host: str | None = None, port: int | None = None, mcp: bool = False
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = port or _port()
     _check_free(host, port)
+    # Gradio imports matplotlib during the first event, where there is one: everybody would wait for that.
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]  # None makes an import fail
     app = create(mcp=mcp)
     print(f"The page is at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
