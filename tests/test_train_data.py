@@ -49,6 +49,13 @@ def test_low_and_high_patches_show_the_same_place_the_same_way_up():
     assert (np.abs(corners - low).min(0) < 1e-7).all()  # every low pixel is one of its four high pixels
 
 
+def test_pictures_that_were_decimated_are_not_flipped():
+    pairs = [Pair(pair.high, pair.low, centred=False) for pair in numbered_pairs(3)]
+    low, high = PatchSampler(pairs, batch=64, patch=8, seed=1)(0)
+    assert np.array_equal(high[:, :, ::2, ::2], low)  # the first of its four high pixels, always
+    assert len({bool(patch[0, 0, 1] - patch[0, 0, 0] < patch[0, 1, 0] - patch[0, 0, 0]) for patch in low}) == 2
+
+
 def test_a_batch_depends_on_seed_and_step_alone():
     pairs = numbered_pairs(3)
     one, two = (PatchSampler(pairs, batch=4, patch=8, seed=1) for _ in range(2))

@@ -32,10 +32,15 @@ Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture's luma: `high` (2H, 2W) and `low` (H, W), uint16 or uint8, the largest code value white."""
+    """One picture's luma: `high` (2H, 2W) and `low` (H, W), uint16 or uint8, the largest code value white.
+
+    `centred`: each low pixel lies in the middle of its four high ones. Decimation keeps the first of them instead, and
+    a flipped picture would then be shifted.
+    """
 
     high: Codes
     low: Codes
+    centred: bool = True
 
     @property
     def white(self) -> int:
@@ -76,7 +81,7 @@ def load_pair(path: Path, degradation: str = "bicubic") -> Pair:
         low = studio_luma(np.asarray(rgb.resize((width // 2, height // 2), Image.Resampling.BICUBIC)))
     else:
         low = shrink(high, 2, degradation)
-    return Pair(_codes(high), _codes(low))
+    return Pair(_codes(high), _codes(low), centred=degradation != "decimate")
 
 
 class PatchSampler:
@@ -102,7 +107,7 @@ class PatchSampler:
             pair = self.pairs[min(int(np.searchsorted(self.weights, rng.random())), len(self.pairs) - 1)]
             y = int(rng.integers(pair.low.shape[0] - size + 1))
             x = int(rng.integers(pair.low.shape[1] - size + 1))
-            symmetry = int(rng.integers(8))
+            symmetry = int(rng.integers(8)) & (7 if pair.centred else 4)  # a transpose keeps the first pixel first
             k = n - rank * share
             if 0 <= k < share:
                 low[k, 0] = _turn(pair.low[y : y + size, x : x + size], symmetry)

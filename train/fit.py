@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--patch", type=int, default=48, help="side of a patch in low-resolution pixels")
     add("--rate", type=float, default=1e-3, help="highest learning rate")
     add("--l1-until", type=float, default=0.7, help="share of the run with the L1 loss, squared error after it")
+    add("--float32-from", type=float, default=0.93, help="share of the run after which reduced precision ends")
     add("--balance", type=float, default=0.0, help="squared error, as 1e-4, above which a patch counts less")
     add("--seed", type=int, default=0)
     add("--memory", type=int, default=1024, help="MiB for training pairs; more data is loaded shard by shard")
@@ -113,7 +114,8 @@ def _check(args: argparse.Namespace) -> None:
 def _fit(args: argparse.Namespace, command: str) -> int:
     recipe = Recipe(
         degradation=args.degradation, batch=args.batch, patch=args.patch, rate=args.rate, precision=args.precision,
-        l1_until=args.l1_until, balance=args.balance, seed=args.seed, distill=0.5 if args.distill else 0.0,
+        l1_until=args.l1_until, float32_from=args.float32_from, balance=args.balance, seed=args.seed,
+        distill=0.5 if args.distill else 0.0,
     )  # fmt: skip
     units, held, about = _material(args, recipe)
     pool = Pool(

@@ -100,4 +100,4 @@ def _luma(frame: Any) -> Codes8:  # noqa: ANN401
 
 def _pair(high: Codes8, degradation: str) -> Pair:
     high = np.asarray(crop_even(high), np.uint8)
-    return Pair(high, np.asarray(to_codes(shrink(as_plane(high), 2, degradation)), np.uint8))
+    return Pair(high, np.asarray(to_codes(shrink(as_plane(high), 2, degradation)), np.uint8), degradation != "decimate")

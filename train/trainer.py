@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn import functional as F
 
 from espcn_demo.degrade import to_codes
 from espcn_demo.errors import InputError
 from espcn_demo.metrics import psnr
-from espcn_demo.model import ESPCN
+from espcn_demo.model import ESPCN, SCALE
 from train.data import Pair, as_plane
 from train.pool import Batches
 
@@ -152,6 +152,28 @@ def eightfold(network: nn.Module, low: Tensor) -> Tensor:
     return total / 8
 
 
+class Reduced(nn.Module):
+    """The network with its middle convolutions, 95 % of the arithmetic, in reduced precision where asked.
+
+    The first and the last one stay in float32: bfloat16 rounds luma to a whole 8-bit code value, and a network trained
+    on that ends 0.06 dB lower.
+    """
+
+    def __init__(self, network: ESPCN) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, luma: Tensor, kind: torch.dtype | None) -> Tensor:
+        """As the network's own; `kind` is the middle's dtype, None for float32 throughout."""
+        first, *middle, last = self.network.convolutions
+        features = F.relu(first(luma))
+        with torch.autocast(luma.device.type, kind, enabled=kind is not None):
+            for convolution in middle:
+                features = F.relu(convolution(features))
+        enlarged: Tensor = F.pixel_shuffle(last(features.float()), SCALE)
+        return enlarged + F.interpolate(luma, scale_factor=SCALE, mode="nearest")
+
+
 class Trainer:
     """Runs `recipe` on the batches of a pool, to `steps` or for `minutes`."""
 
@@ -172,7 +194,8 @@ class Trainer:
         scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self.state = State(network, copy.deepcopy(network), optimizer, scaler)
         self.teacher = teacher.to(self.device) if teacher is not None else None
-        self.parallel: nn.Module = nn.parallel.DistributedDataParallel(network) if self.several else network
+        reduced = Reduced(network)
+        self.parallel: nn.Module = nn.parallel.DistributedDataParallel(reduced) if self.several else reduced
 
     def progress(self) -> float:
         """How much of the run is done, 0 to 1; several processes follow the first one's clock."""
@@ -205,10 +228,8 @@ class Trainer:
             with torch.no_grad():
                 high = torch.lerp(high, eightfold(self.teacher, low), recipe.distill)
         reduced = recipe.precision != "float32" and progress < recipe.float32_from
-        kind = PRECISIONS[recipe.precision]
-        with torch.autocast(self.device.type, kind) if reduced else nullcontext():
-            result = self.parallel(low)
-        loss = loss_of(result.float() - high, recipe, progress)
+        result = self.parallel(low, PRECISIONS[recipe.precision] if reduced else None)
+        loss = loss_of(result - high, recipe, progress)
         state.optimizer.zero_grad()
         state.scaler.scale(loss).backward()
         state.scaler.step(state.optimizer)
