@@ -63,6 +63,12 @@ def clips(tmp_path_factory):
     ]
 
 
+def odd_clips():
+    """Small real clips of many kinds, where the shared data is at hand."""
+    shared = Path(os.environ.get("ESPCN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    return sorted(path for path in (shared / "video" / "odd").glob("*") if 500 < path.stat().st_size < 100_000)
+
+
 def mutated(data, seed):
     """A damaged copy: flipped and random bytes, cuts, repeats, and sizes that promise too much."""
     chance = random.Random(seed)
@@ -129,7 +135,7 @@ def test_mutated_pictures(worker, pictures, tmp_path):
 def test_mutated_clips(worker, clips, tmp_path):
     for source in clips:
         assert check(worker, open_clip, source, source.name, START), f"{source.name} itself is refused"
-    successes = fuzz(worker, open_clip, clips, tmp_path, COUNT - COUNT * 3 // 4, 1_000_000)
+    successes = fuzz(worker, open_clip, [*clips, *odd_clips()], tmp_path, COUNT - COUNT * 3 // 4, 1_000_000)
     assert successes > 0
 
 
