@@ -14,6 +14,7 @@ Closing the iterator (the tab was closed) or setting `cancelled` (Stop was press
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import threading
@@ -29,6 +30,8 @@ from .health import State
 from .limits import Limits
 from .sandbox import DEFECT, Done, StoppedError, Worker
 from .storage import Storage
+
+log = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at the queue
 _SALT = secrets.token_bytes(16)  # visitors are told apart, but cannot be recognised after a restart
@@ -55,7 +58,7 @@ class Runner:
         self.limits, self.storage = limits, storage
         self.desk = Desk(limits)
         self.state = State(self.desk, storage)
-        self.worker = Worker(memory=limits.memory)
+        self.worker = Worker(memory=limits.memory, warm=warm)
         self.state.crashes = lambda: self.worker.crashes
         self._warm = warm
 
@@ -68,11 +71,15 @@ class Runner:
         if self._warm is None:
             self.state.engine = "cold"
             return
-        with self.desk.take("the server itself") as ticket:
-            ticket.wait(self.limits.job_seconds)
-            for message in self.worker.stream(self._warm, timeout=self.limits.job_seconds, cancelled=None):
-                if isinstance(message, Done):
-                    self.state.engine = str(message.result)
+        try:
+            with self.desk.take("the server itself") as ticket:
+                ticket.wait(self.limits.job_seconds)
+                # The process has warmed itself by then; this only asks for the engine's name.
+                for message in self.worker.stream(self._warm, timeout=self.limits.job_seconds, cancelled=None):
+                    if isinstance(message, Done):
+                        self.state.engine = str(message.result)
+        except InputError as error:
+            log.error("the engine does not start: %s", error)  # /healthz goes on saying that it is not ready
 
     def stop(self) -> None:
         """End the worker and remove the files."""

@@ -28,8 +28,11 @@ def serve(channel: Channel) -> NoReturn:
     _, memory, warm = _next(channel)
     threading.Thread(target=_listen, args=(channel, jobs, cancelled), daemon=True).start()
     if warm is not None:
-        warm()
-    _limit_memory(memory)
+        try:
+            warm()
+        except Exception:
+            traceback.print_exc()  # the first job fails in the same way, with its sentence
+    _limit_memory(memory)  # now, because CUDA reserves far more address space than it uses
     while True:
         function, args, kwargs, timeout = jobs.get()
         # A C thread keeps this time, so that even a decoder that never gives up the interpreter's lock is ended.

@@ -98,6 +98,14 @@ def test_too_much_memory_is_one_sentence():
     assert str(caught.value) == NO_MEMORY
 
 
+def test_a_worker_that_cannot_warm_itself_still_answers():
+    worker = Worker(warm=defect)
+    try:
+        assert run(worker, add, 1, 2) == 3
+    finally:
+        worker.kill()
+
+
 def test_cancel_lets_the_job_clean_up(worker, tmp_path):
     cancelled = threading.Event()
     with pytest.raises(StoppedError):
