@@ -38,6 +38,7 @@ def image(args: argparse.Namespace) -> Outcome:
     from espcn_demo.folder import upscale_folder
     from espcn_demo.image import upscale_image
 
+    why = suit(args)
     options = {**engine_options(args), "strip_location": args.strip_location}
     if args.input.is_dir():
         with Bar("pictures") as bar:
@@ -46,8 +47,8 @@ def image(args: argparse.Namespace) -> Outcome:
     with Bar("%") as bar:
         one = upscale_image(args.input, args.output, on_progress=bar.share, **options)
     warn(one.notes, args.input)
-    text = f"{one.output}: {one.width}x{one.height}, {one.seconds:.2f} s, {one.backend}"
-    return Outcome(one.as_dict(), text)
+    text = f"{one.output}: {one.width}x{one.height}, {one.seconds:.2f} s, {one.backend}{why and f', {why}'}"
+    return Outcome({**one.as_dict(), "weights": args.weights, "weights_reason": why}, text)
 
 
 def video(args: argparse.Namespace) -> Outcome:
@@ -60,6 +61,7 @@ def video(args: argparse.Namespace) -> Outcome:
     from espcn_demo.upscaler import open_upscaler
     from espcn_demo.video import READABLE, WRITABLE, VideoReport, upscale_video
 
+    why = suit(args)
     upscaler = open_upscaler(**engine_options(args))
 
     def one(path: Path, out: Path) -> VideoReport:
@@ -73,7 +75,8 @@ def video(args: argparse.Namespace) -> Outcome:
         return folder_outcome(work_through(args.input, args.output, pairs, one))
     report = one(args.input, args.output)
     text = f"{report.output}: {report.width}x{report.height}, {report.frames} frames, {report.seconds:.1f} s, "
-    return Outcome(report.as_dict(), f"{text}{report.backend}, sound {report.audio}, slowest stage {report.bottleneck}")
+    text += f"{report.backend}, sound {report.audio}, slowest stage {report.bottleneck}{why and f', {why}'}"
+    return Outcome({**report.as_dict(), "weights": args.weights, "weights_reason": why}, text)
 
 
 def probe(args: argparse.Namespace) -> Outcome:
@@ -172,6 +175,14 @@ def serve(args: argparse.Namespace) -> Outcome:
 
     serve(host=args.host, port=args.port, mcp=args.mcp)
     return Outcome({})
+
+
+def suit(args: argparse.Namespace) -> str:
+    """Choose weights by how strongly a single file was compressed, unless some were asked for; why, "" otherwise."""
+    from espcn_demo.suited import weights_for
+
+    args.weights, why = weights_for(args.input, args.weights)
+    return why
 
 
 def engine_options(args: argparse.Namespace) -> dict[str, Any]:

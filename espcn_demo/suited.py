@@ -6,11 +6,12 @@ The limits between them are measured by `python -m train crossover` and lie besi
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from .errors import InputError
 from .quantiser import Quantiser, picture_quantiser, video_quantiser
-from .weights import DEFAULT, bundled, folder
+from .weights import DEFAULT, VARIABLE, bundled, folder
 
 LIMITS = "suited.json"
 
@@ -26,6 +27,19 @@ def suited(path: Path | str) -> tuple[str, str]:
     except InputError:
         found = video_quantiser(path)
     return choose(found)
+
+
+def weights_for(path: Path, asked: str | None) -> tuple[str | None, str]:
+    """What to give as `weights` for a source: what was asked for or set, else what suits it; and why.
+
+    For a folder, and for a file that cannot be read, the usual default: opening it then says what is wrong.
+    """
+    if asked or os.environ.get(VARIABLE) or not path.is_file():
+        return asked, ""
+    try:
+        return suited(path)
+    except InputError:
+        return None, ""
 
 
 def choose(found: Quantiser) -> tuple[str, str]:

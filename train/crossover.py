@@ -44,13 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train crossover", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", nargs="+", type=Path, required=True, help="folders with a validation folder in them")
     parser.add_argument("--scenes", type=int, default=8, help="stills to film")
+    parser.add_argument("--clean", type=Path, help="weights for clean sources (default: the bundled ones)")
     args = parser.parse_args(argv)
     stills = split(args.data)[1][: args.scenes]
     if not stills:
         raise InputError("no validation pictures: a folder named kodak or validation must be in --data.")
     names = [CLEAN, *(name for name in bundle.bundled() if "_compressed" in name)]
-    methods = load_methods([bundle.folder() / f"{name}.safetensors" for name in names])
-    enlarge = {"bicubic": bicubic} | {name: on_codes(method) for name, method in methods.items()}
+    files = [args.clean or bundle.folder() / f"{CLEAN}.safetensors"]
+    files += [bundle.folder() / f"{name}.safetensors" for name in names[1:]]
+    methods = zip(names, load_methods(files).values(), strict=True)
+    enlarge = {"bicubic": bicubic} | {name: on_codes(method) for name, method in methods}
     scenes = [_scene(path, number) for number, path in enumerate(stills)]
     video = [_video_row(scenes, crf, enlarge) for crf in CRFS]
     stored = [_jpeg_row(scenes, quality, enlarge) for quality in QUALITIES]
