@@ -45,9 +45,15 @@ def build(jobs: Jobs) -> dict[str, Any]:
         with gr.Column(scale=9, min_width=320):
             outputs = fields.outputs(wording.HINT_IMAGE, "image")
             gallery = gr.Gallery(
-                label="Results", visible=False, columns=3, height=360, object_fit="contain", interactive=False
+                label="Results",
+                visible=False,
+                columns=3,
+                height=360,
+                object_fit="contain",
+                interactive=False,
+                buttons=["fullscreen"],
             )
-            bundle = gr.DownloadButton("Download all (zip)", visible=False)
+            bundle = gr.DownloadButton("Download the zip", visible=False)
 
     values = [quality, measure, weights, strip]
     everything = [*outputs.values(), stop, gallery, bundle]
