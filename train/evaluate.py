@@ -99,8 +99,13 @@ def markdown(scores: Table) -> str:
     return results.table(["PSNR, dB / SSIM", *scores], rows)
 
 
-def card_scores(network: ESPCN | nn.Module, folder: Path, *, first: Path | None = None) -> dict[str, Any]:
-    """Scores for a weights card: 2x, or 4x after the first pass `first`, beside bicubic."""
+def card_scores(
+    network: ESPCN | nn.Module, folder: Path, *, first: Path | None = None, degradation: str = "bicubic"
+) -> dict[str, Any]:
+    """Scores for a weights card: 2x, or 4x after the first pass `first`, beside bicubic.
+
+    Low resolution is the benchmark's own, or decimated when that is what the network is for.
+    """
     scale = 4 if first else 2
     method = neural(network)
     if first:
@@ -108,8 +113,9 @@ def card_scores(network: ESPCN | nn.Module, folder: Path, *, first: Path | None 
     found: dict[str, Any] = {}
     for benchmark in benchmarks(folder):
         names = {"bicubic": interpolations(scale)["bicubic"], "network": method}
-        scored = measure(samples(benchmark, scale), names, scale)
-        found[f"{benchmark.name} {scale}x"] = {
+        decimate = degradation == "decimate"
+        scored = measure(decimated(benchmark) if decimate else samples(benchmark, scale), names, scale)
+        found[f"{benchmark.name} {scale}x{' decimated' if decimate else ''}"] = {
             "psnr": round(scored["network"].psnr, 3), "ssim": round(scored["network"].ssim, 4),
             "bicubic_psnr": round(scored["bicubic"].psnr, 3), "bicubic_ssim": round(scored["bicubic"].ssim, 4),
         }  # fmt: skip

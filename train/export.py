@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         card |= {"pictures": len(pictures), "videos": len(videos)}
     card.setdefault("versions", versions())
     if args.benchmark:
-        card["scores"] = card_scores(network, args.benchmark, first=args.first)
+        recipe = card.get("recipe", {})
+        degradation = recipe.get("degradation", "bicubic") if isinstance(recipe, dict) else "bicubic"
+        card["scores"] = card_scores(network, args.benchmark, first=args.first, degradation=degradation)
     save(network, args.out, card)
     log.info("wrote %s %s", args.out, json.dumps(card.get("scores", {})))
     return 0

@@ -228,7 +228,7 @@ def _finish(trainer: Trainer, args: argparse.Namespace, folder: Path, about: dic
     if args.benchmark:
         from train.evaluate import card_scores
 
-        card["scores"] = card_scores(network, args.benchmark, first=args.first)
+        card["scores"] = card_scores(network, args.benchmark, first=args.first, degradation=args.degradation)
     try:
         save(network, args.out, card)
         write_curves(state.history, folder)
