@@ -1,7 +1,7 @@
 """Run the commands that README.md names above its tables and write their output below them.
 
-    python tests/readme_numbers.py             # every table
-    python tests/readme_numbers.py bench       # only those whose command holds this word
+python tests/readme_numbers.py             # every table
+python tests/readme_numbers.py bench       # only those whose command holds this word
 """
 
 from __future__ import annotations

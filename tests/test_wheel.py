@@ -24,7 +24,18 @@ def test_an_installed_wheel_upscales_from_another_folder(tmp_path, photo):
     assert "espcn_demo/_weights/espcn_x2.safetensors" in names and "espcn_demo/py.typed" in names
     assert not any(name.startswith(("train/", "tests/")) for name in names)
 
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(home), str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(home),
+        str(wheel),
+    ]
     subprocess.run(install, check=True, capture_output=True, timeout=240)
     Image.fromarray(photo).save(elsewhere / "in.png")
     run = (
