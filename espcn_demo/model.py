@@ -61,7 +61,7 @@ class CodeValues(nn.Module):
         """Enlarge one batch of integer frames."""
         weight = self.network.convolutions[0].weight  # type: ignore[union-attr,index]
         luma = codes.to(weight.dtype) * (1.0 / self.white)
-        enlarged = self.network(luma).to(torch.float32) * self.white
+        enlarged: Tensor = self.network(luma).to(torch.float32) * self.white
         return enlarged.clamp(0.0, self.white).round().to(self.dtype)
 
 
