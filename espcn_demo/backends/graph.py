@@ -31,7 +31,8 @@ def build_model(
     kind = openvino.Type(dtype)
     codes = ov.parameter([1, 1, height, width], kind, name="codes")
     source = ov.convert(codes, "f32")
-    features = _chain(source, layers) if quantised is None else _quantised_chain(source, quantised)
+    copies = ov.concat([source] * layers[0].kernel.shape[1], 1)
+    features = _chain(copies, layers) if quantised is None else _quantised_chain(source, quantised)
     # Four copies, not a broadcast: OpenVINO then adds them inside the last convolution, in float32.
     total = ov.add(features, ov.concat([source] * layers[-1].kernel.shape[0], 1))
     low = ov.convert(ov.round(ov.clamp(total, 0.0, float(white)), "half_to_even"), kind)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from espcn_demo.backends.graph import build_model
-from espcn_demo.backends.layers import fold, read_layers
+from espcn_demo.backends.layers import fold, read_layers, split_first
 from espcn_demo.backends.machine import granted_cores, has_bfloat16, has_int8
 from espcn_demo.backends.quantised import WHITE, read_twin
 from espcn_demo.dimensions import SCALE
@@ -73,8 +73,9 @@ class OpenVINO:
     def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int) -> Any:  # noqa: ANN401
         # Samples of more than 8 bits carry more than bf16 and int8 can: they are computed in float32.
         precision = self._precision if white <= WHITE else "float32"
+        layers = fold(self._layers, white)
         model = build_model(
-            fold(self._layers, white),
+            split_first(layers) if precision == "bf16" else layers,
             height=height,
             width=width,
             dtype=dtype,
