@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -104,7 +105,8 @@ def test_mcp_tools_are_described(address):
             await session.initialize()
             return (await session.list_tools()).tools
 
-    found = {tool.name: tool for tool in asyncio.run(tools())}
+    with ThreadPoolExecutor(1) as pool:  # a thread has no event loop yet; a browser test leaves one in this one
+        found = {tool.name: tool for tool in pool.submit(lambda: asyncio.run(tools())).result()}
     for name in NAMES:
         tool = next((one for key, one in found.items() if key.endswith(name[1:])), None)
         assert tool is not None, (name, list(found))

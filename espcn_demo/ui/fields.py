@@ -51,12 +51,12 @@ def quality() -> gr.Radio:
 
 
 def weights() -> gr.Dropdown:
-    """Which trained network: the one that the server's ESPCN_WEIGHTS names, where it is set, or a bundled one."""
+    """Which trained network: what suits the source, or what the server's ESPCN_WEIGHTS names, or a bundled one."""
     from ..weights import VARIABLE, bundled
+    from .work import AUTOMATIC
 
     names = [name for name in bundled() if not name.endswith("_second")]
-    default = "espcn_x2" if "espcn_x2" in names else names[0]
-    choices = [(name, name) for name in names]
+    choices, default = [("automatic", AUTOMATIC), *((name, name) for name in names)], AUTOMATIC
     if os.environ.get(VARIABLE):
         choices, default = [("this server's choice", ""), *choices], ""
     return gr.Dropdown(choices, value=default, label="Weights", info=wording.WEIGHTS_INFO)

@@ -22,7 +22,7 @@ class Jobs:
     def __init__(self, runner: Runner) -> None:
         self.runner, self.limits = runner, runner.limits
         self._lock = threading.Lock()
-        self._switches: dict[str, set[threading.Event]] = {}
+        self._switches: dict[str, dict[threading.Event, str]] = {}  # by session: each job's switch and its kind
 
     def folder(self) -> Path:
         """A new folder for one job's files."""
@@ -37,17 +37,17 @@ class Jobs:
         **kwargs: Any,  # noqa: ANN401 (handed on to the runner as they are)
     ) -> Iterator[Any]:
         """As `Runner.stream`, until it is done, refused, stopped by `stop`, or the iterator is closed."""
-        session = str(getattr(request, "session_hash", "") or "")
+        session = _session(request)
         switch = threading.Event()
         with self._lock:
-            self._switches.setdefault(session, set()).add(switch)
+            self._switches.setdefault(session, {})[switch] = kind
         try:
             yield from self.runner.stream(kind, visitor(request), function, *args, cancelled=switch, **kwargs)
         finally:
             switch.set()
             with self._lock:
-                mine = self._switches.get(session, set())
-                mine.discard(switch)
+                mine = self._switches.get(session, {})
+                mine.pop(switch, None)
                 if not mine:
                     self._switches.pop(session, None)
 
@@ -69,6 +69,18 @@ class Jobs:
                 return message.result
         raise InputError(wording.STOPPED)
 
+    def running(self, request: gr.Request | None) -> int:
+        """How many jobs of this session wait or run."""
+        with self._lock:
+            return len(self._switches.get(_session(request), ()))
+
+    def supersede(self, request: gr.Request | None, kind: str) -> None:
+        """Stop this session's jobs of one kind, because another takes their place."""
+        with self._lock:
+            mine = [switch for switch, of in self._switches.get(_session(request), {}).items() if of == kind]
+        for switch in mine:
+            switch.set()
+
     def stop(self, session: str | None) -> int:
         """Stop every job of a session; the number of jobs that were told so."""
         with self._lock:
@@ -76,6 +88,10 @@ class Jobs:
         for switch in mine:
             switch.set()
         return len(mine)
+
+
+def _session(request: gr.Request | None) -> str:
+    return str(getattr(request, "session_hash", "") or "")
 
 
 def words(message: object) -> str | None:

@@ -101,6 +101,8 @@ def _work(
     request: gr.Request,
 ) -> Iterator[Update]:
     status, folder = outputs["status"], jobs.folder()
+    if kind != "preview":
+        jobs.supersede(request, "preview")
     yield {
         status: wording.status("Reading the clip.", busy=True),
         stop: gr.Button(interactive=True),
@@ -117,8 +119,11 @@ def _work(
             elif isinstance(message, ClipResult):
                 yield show(message, folder, outputs, jobs, "video")
             elif isinstance(message, Done):
-                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=False)}
+                others = jobs.running(request) > 1  # a run that was started while the preview still went on
+                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=others)}
     except StoppedError:
+        if jobs.running(request):
+            return  # superseded: the run that took its place shows its own progress
         yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import previews, wording
 from .compare import Side, Value, still
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from ..limits import Limits
     from ..measure import Measurement
     from ..upscaler import Upscaler
+    from .work_clip import ClipSettings
 
+Asked = TypeVar("Asked", "PictureSettings", "ClipSettings")
+AUTOMATIC = "automatic"  # the choice of weights that follows the source
 WARM = (1, 96, 128)  # frames, rows, columns: enough to compile the graph
 
 
@@ -91,6 +94,21 @@ def weights_note(chosen: str | None) -> tuple[str, ...]:
     return () if chosen or not os.environ.get(VARIABLE) else (f"Weights: {resolve().reason}",)
 
 
+def fitting(source: Path, settings: Asked) -> tuple[Asked, tuple[str, ...]]:
+    """The settings with weights for this source where they are to be chosen, and the note that says which and why.
+
+    Measured work shrinks the source first, which leaves little of its compression: the ordinary weights serve.
+    """
+    from ..suited import suited
+
+    if settings.weights != AUTOMATIC:
+        return settings, weights_note(settings.weights)
+    if settings.measure:
+        return replace(settings, weights=None), ()
+    name, reason = suited(source)
+    return replace(settings, weights=name), (f"Weights: {name} ({reason}).",)
+
+
 def warm() -> str:
     """Load the ordinary engine and run it once; its name."""
     import numpy as np
@@ -110,6 +128,7 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
 
     began = time.perf_counter()
     original = read_picture(source, limits=limits)
+    settings, chosen = fitting(source, settings)
     upscaler = engine(2, settings.weights, settings.quality)
     small = previews.shrunk(original, 2) if settings.measure else original
     target = folder / _name(source, original, 2)
@@ -128,7 +147,7 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
         ("Speed", f"{small.width * small.height / 1e6 / max(seconds, 1e-6):.1f} MP/s"),
         ("Engine", upscaler.name),
     ]
-    notes = [f"Engine: {upscaler.reason}.", *weights_note(settings.weights)]
+    notes = [f"Engine: {upscaler.reason}.", *chosen]
     notes += [f"Note: {note}." for note in large.notes]
     if not settings.measure:
         notes.insert(0, previews.difference(small, large))
@@ -157,6 +176,7 @@ def plain_picture(source: Path, folder: Path, settings: PictureSettings, limits:
     from ..image import read_picture
 
     original = read_picture(source, limits=limits)
+    settings, _ = fitting(source, settings)
     target = _free(folder / _name(source, original, 2))
     large = _enlarge(original, engine(2, settings.weights, settings.quality), target, settings)
     preview = target.with_name(f"preview-{target.stem}.jpg")

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from . import clips, wording
 from .compare import Curve, Side, Value, clip
-from .work import engine, weights_note
+from .work import engine, fitting
 from .work_watch import Watcher
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def preview(
     from ..video.facts import read_facts
 
     facts = read_facts(path, limits=limits)
+    settings, chosen = fitting(path, settings)
     upscaler = engine(settings.scale, settings.weights, settings.quality)
     rate, frames, gain, pace = _try_frames(path, upscaler, limits, settings)
     most = max(FEWEST, int(PREVIEW_BUDGET / pace))
@@ -139,6 +140,7 @@ def preview(
     ]
     text = f"Preview of {report.duration:.1f} s. Run enlarges the whole clip in about {wording.duration(predicted)}."
     first = _beside(path, report, target, folder, part, limits, facts=tuple(told), status=text)
+    first = replace(first, notes=(*chosen, *first.notes))
     on_progress(first)
     return _with_bicubic(first, path, folder, part, limits)
 
@@ -159,6 +161,7 @@ def video(
     from ..video import upscale_video
 
     target = folder / f"{path.stem[:60] or 'clip'}-{settings.scale}x.mp4"
+    settings, chosen = fitting(path, settings)
     upscaler = engine(settings.scale, settings.weights, settings.quality)
     report = upscale_video(
         path,
@@ -183,7 +186,8 @@ def video(
         ("Engine", report.backend),
     )
     first = _beside(path, report, target, folder, settings, limits, facts=told, status="Done.")
-    first = replace(first, download=target, seconds=report.seconds, stages=stages)
+    notes = (*chosen, *first.notes)
+    first = replace(first, download=target, seconds=report.seconds, stages=stages, notes=notes)
     on_progress(first)
     return _with_bicubic(first, path, folder, settings, limits)
 
@@ -259,7 +263,7 @@ def _beside(
         times=before.times[: report.frames],
         sound=after == target and report.audio != "none",
         facts=facts,
-        notes=(*weights_note(settings.weights), *(f"Note: {note}." for note in report.notes)),
+        notes=tuple(f"Note: {note}." for note in report.notes),
         status=status,
     )
 

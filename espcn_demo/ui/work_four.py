@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import previews
-from .work import PictureResult, PictureSettings, engine, table
+from .work import PictureResult, PictureSettings, engine, fitting, table
 from .work_clip import ClipResult, ClipSettings, video
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
 
     began = time.perf_counter()
     original = read_picture(source, limits=replace(limits, pixels=max(1, limits.pixels // 4)))
+    settings, chosen = fitting(source, settings)
     twice = engine(2, settings.weights, settings.quality)
     chain = engine(4, settings.weights, settings.quality)
     small = previews.shrunk(original, 4) if settings.measure else original
@@ -67,7 +68,7 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
             ("In all", f"{time.perf_counter() - began:.2f} s"),
             ("Engine", chain.name),
         ),
-        notes=(verdict, *(f"Note: {note}." for note in large.notes)),
+        notes=(verdict, *chosen, *(f"Note: {note}." for note in large.notes)),
         scores=scores,
         caption="Shrunk by four, restored, and compared with the original (luma)",
         own=1,

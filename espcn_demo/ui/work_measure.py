@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ..metrics import psnr
 from ..video.quality import frame_ssim
 from . import wording
 from .compare import Curve, Side
-from .work import engine
+from .work import engine, fitting
 from .work_clip import ClipResult, ClipSettings
 from .work_watch import Glimpse
 
@@ -46,6 +47,7 @@ def measure_clip(
     """
     from ..video.luma import read_luma
 
+    settings, _ = fitting(path, replace(settings, measure=True))
     upscaler = engine(2, settings.weights, settings.quality)
     length = min(settings.duration or MOST_SECONDS, MOST_SECONDS)
     decibels: dict[str, list[float]] = {NETWORK: [], **{wording.METHOD_NAMES[name]: [] for name in PLAIN}}

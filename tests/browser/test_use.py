@@ -107,7 +107,7 @@ def test_broken_files_get_a_sentence(open_page, tmp_path):
 
 def test_stop_ends_the_run_and_leaves_the_page_usable(open_page, make_clip, picture, tmp_path):
     page = open_page()
-    upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=150, size=(320, 240)))
+    upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=500, size=(320, 240)))
     page.locator("#video-status", has_text="Preview of").wait_for()
     page.get_by_role("button", name="Run", exact=True).click()
     stop = page.get_by_role("button", name="Stop", exact=True).locator("visible=true")
@@ -120,7 +120,7 @@ def test_stop_ends_the_run_and_leaves_the_page_usable(open_page, make_clip, pict
 
 def test_a_closed_tab_ends_its_run(open_page, server, make_clip, tmp_path):
     page = open_page()
-    upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=250, size=(320, 240)))
+    upload(page, "Video", make_clip(tmp_path / "long.mp4", frames=500, size=(320, 240)))
     page.locator("#video-status", has_text="Preview of").wait_for()
     page.get_by_role("button", name="Run", exact=True).click()
     page.locator("#video-status", has_text="Frame").wait_for()
