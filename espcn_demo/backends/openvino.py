@@ -43,7 +43,7 @@ class OpenVINO:
         self._precision = precision
         self._layers = read_layers(weights.path)
         self._quantised = read_twin(weights) if precision == "int8" else None
-        self._requests: OrderedDict[tuple[int, int, str, int], Any] = OrderedDict()
+        self._requests: OrderedDict[tuple[int, int, str, int, int], list[Any]] = OrderedDict()
         self._lock = threading.Lock()  # a request serves one caller at a time
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
@@ -51,26 +51,37 @@ class OpenVINO:
         white = default_white(frames, white)
         count, height, width = frames.shape
         result = np.empty((count, SCALE * height, SCALE * width), frames.dtype)
-        pair = np.uint16 if frames.dtype == np.uint8 else np.uint32  # two neighbours are moved as one
+        streams = min(granted_cores(), count)
         with self._lock:
-            request = self._request(height, width, frames.dtype, white)
-            for frame, enlarged in zip(frames, result, strict=True):
-                source = np.ascontiguousarray(frame)[None, None]
-                together = request.infer({0: source}, share_inputs=True, share_outputs=True)[0]
-                rows = enlarged.view(pair).reshape(height, SCALE, width)
-                rows[:] = together.view(pair).reshape(height, width, SCALE).transpose(0, 2, 1)
+            requests = self._request(height, width, frames.dtype, white, streams)
+            # The arrays are shared with the requests: they must outlive them, whatever happens meanwhile.
+            sources = [np.ascontiguousarray(frame)[None, None] for frame in frames]
+            begun: list[Any] = []
+            try:
+                for index, source in enumerate(sources):
+                    if index >= streams:
+                        _collect(requests[index % streams], result[index - streams])
+                    requests[index % streams].start_async({0: source}, share_inputs=True)
+                    begun.append(requests[index % streams])
+                for index in range(count - streams, count):
+                    _collect(requests[index % streams], result[index])
+            finally:
+                for request in begun[-streams:]:
+                    request.wait()
         return result
 
-    def _request(self, height: int, width: int, dtype: np.dtype[Any], white: int) -> Any:  # noqa: ANN401 (openvino is untyped)
-        key = (height, width, str(dtype), white)
+    def _request(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> list[Any]:
+        """Requests of one graph: one that uses all cores, or one a core, which do not wait for each other's threads."""
+        key = (height, width, str(dtype), white, streams)
         if key not in self._requests:
-            self._requests[key] = self._compile(height, width, dtype, white).create_infer_request()
+            compiled = self._compile(height, width, dtype, white, streams)
+            self._requests[key] = [compiled.create_infer_request() for _ in range(streams)]
             while len(self._requests) > _COMPILED_KEPT:
                 self._requests.popitem(last=False)
         self._requests.move_to_end(key)
         return self._requests[key]
 
-    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int) -> Any:  # noqa: ANN401
+    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> Any:  # noqa: ANN401
         # Samples of more than 8 bits carry more than bf16 and int8 can: they are computed in float32.
         precision = self._precision if white <= WHITE else "float32"
         layers = fold(self._layers, white)
@@ -84,10 +95,21 @@ class OpenVINO:
         )
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+            "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": granted_cores(),
         }
         return self._core.compile_model(model, "CPU", settings)
+
+
+def _collect(request: Any, enlarged: Codes) -> None:  # noqa: ANN401 (openvino is untyped)
+    """Wait for a request and put its pixels, which lie in pairs of rows, in order into `enlarged` (2H, 2W)."""
+    request.wait()
+    together = request.get_output_tensor(0).data
+    height, width = enlarged.shape[0] // SCALE, enlarged.shape[1] // SCALE
+    pair = np.uint16 if enlarged.dtype == np.uint8 else np.uint32  # two neighbours are moved as one
+    rows = enlarged.view(pair).reshape(height, SCALE, width)
+    rows[:] = together.view(pair).reshape(height, width, SCALE).transpose(0, 2, 1)
 
 
 def open_engine(weights: Weights, precision: str | None = None) -> OpenVINO:
