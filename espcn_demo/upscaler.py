@@ -29,13 +29,13 @@ class Upscaler(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...  # noqa: D102 (the class describes it)
     @property
-    def reason(self) -> str: ...  # noqa: D102
+    def reason(self) -> str: ...  # noqa: D102 (the class describes it)
     @property
-    def scale(self) -> int: ...  # noqa: D102
+    def scale(self) -> int: ...  # noqa: D102 (the class describes it)
     @property
-    def refusals(self) -> tuple[str, ...]: ...  # noqa: D102
+    def refusals(self) -> tuple[str, ...]: ...  # noqa: D102 (the class describes it)
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
         """(N, H, W) uint8 or uint16 -> (N, scale*H, scale*W) of the same dtype.

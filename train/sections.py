@@ -92,7 +92,7 @@ def _sections(path: Path, container: Any, degradation: str) -> list[Unit]:  # no
     return [SectionUnit(path, size * min(n, KEPT), s, n, degradation) for s, n in zip(starts, counts, strict=True)]
 
 
-def _luma(frame: Any) -> Codes8:  # noqa: ANN401
+def _luma(frame: Any) -> Codes8:  # noqa: ANN401 (PyAV's frame, imported late)
     if frame.format.name in PLANAR:
         return luma_plane(frame)
     return to_codes(studio_luma(frame.to_ndarray(format="rgb24")))

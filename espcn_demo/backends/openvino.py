@@ -81,7 +81,7 @@ class OpenVINO:
         self._requests.move_to_end(key)
         return self._requests[key]
 
-    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> Any:  # noqa: ANN401
+    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> Any:  # noqa: ANN401 (openvino is untyped)
         # Samples of more than 8 bits carry more than bf16 and int8 can: they are computed in float32.
         precision = self._precision if white <= WHITE else "float32"
         layers = fold(self._layers, white)

@@ -79,7 +79,7 @@ class Toolkit:
         )
         return self._recorded(module) if profile.static else module
 
-    def _compile(self, layers: tuple[Layer, ...], profile: Profile) -> Any:  # noqa: ANN401
+    def _compile(self, layers: tuple[Layer, ...], profile: Profile) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
         program = export(layers, profile, dtype=self.dtype, device=self._device)
         # Types are those of the graph: TensorRT 11 has no other way, and 2.11 does it by default.
         return self._module.dynamo.compile(
@@ -90,13 +90,13 @@ class Toolkit:
             timing_cache_path=str(self._timing_cache()),
         )
 
-    def _save(self, module: Any, path: Path, profile: Profile) -> None:  # noqa: ANN401
+    def _save(self, module: Any, path: Path, profile: Profile) -> None:  # noqa: ANN401 (torch_tensorrt is untyped)
         self._module.save(module, str(path), output_format="exported_program", arg_inputs=[self._input(profile)])
 
-    def _load(self, path: Path) -> Any:  # noqa: ANN401
+    def _load(self, path: Path) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
         return self._module.load(str(path)).module()
 
-    def _recorded(self, module: Any) -> Any:  # noqa: ANN401
+    def _recorded(self, module: Any) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
         """`module` with its engine as a CUDA graph; as it is where that fails, which costs speed only."""
         try:
             recording = self._module.runtime.enable_cudagraphs(module)
@@ -107,7 +107,7 @@ class Toolkit:
         self._recordings.append(recording)
         return recorded
 
-    def _input(self, profile: Profile) -> Any:  # noqa: ANN401
+    def _input(self, profile: Profile) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
         if profile.static:
             return self._module.Input(shape=(1, 1, *profile.expected), dtype=self.dtype, name="luma")
         return self._module.Input(

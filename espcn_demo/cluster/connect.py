@@ -120,7 +120,7 @@ def _hush() -> None:
         inner._worker_logs_enabled = False
 
 
-def _start(ray: Any) -> None:  # noqa: ANN401
+def _start(ray: Any) -> None:  # noqa: ANN401 (ray is untyped)
     from espcn_demo.backends.machine import granted_cores
 
     try:
@@ -149,7 +149,7 @@ def _knock(address: Address) -> None:
         ) from error
 
 
-def _join(ray: Any, address: Address) -> None:  # noqa: ANN401
+def _join(ray: Any, address: Address) -> None:  # noqa: ANN401 (ray is untyped)
     ray.init(address=str(address), log_to_driver=False, logging_level=logging.ERROR)
 
 

@@ -112,7 +112,7 @@ class RayCrew:
             return Started(worker, value)
         return Finished(worker, value, self._fetcher(data))
 
-    def _fetcher(self, data: Any) -> Callable[[], bytes]:  # noqa: ANN401
+    def _fetcher(self, data: Any) -> Callable[[], bytes]:  # noqa: ANN401 (ray is untyped)
         def fetch() -> bytes:
             try:
                 content: bytes = self._ray.get(data, timeout=_FETCH)

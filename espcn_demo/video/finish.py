@@ -22,11 +22,11 @@ class Engine(Protocol):
     """What a report tells of the engine."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...  # noqa: D102 (as in Upscaler)
     @property
-    def reason(self) -> str: ...  # noqa: D102
+    def reason(self) -> str: ...  # noqa: D102 (as in Upscaler)
     @property
-    def scale(self) -> int: ...  # noqa: D102
+    def scale(self) -> int: ...  # noqa: D102 (as in Upscaler)
 
 
 def complete(clip: Clip, workshop: Workshop, out: Path, *, first: float | None, last: float | None) -> Joined:
