@@ -55,8 +55,9 @@ class Cluster:
             self._start(f"127.0.0.{3 + number}", [f"--address=127.0.0.2:{self._port}", "--num-cpus=1"])
 
     def environment(self) -> dict[str, str]:
-        """For drivers."""
-        return {**os.environ, **ENVIRONMENT}
+        """For nodes and drivers: nothing that another test's use of Ray has left behind."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return inherited | ENVIRONMENT
 
     def kill_node(self, number: int) -> None:
         """End a worker node at once, with everything that runs on it."""

@@ -32,7 +32,7 @@ from train.material import Unit, chain_units, encoded_units, picture_units, spli
 from train.pool import Pool, load_units
 from train.progress import Bar, versions
 from train.start import start_network
-from train.trainer import PRECISIONS, Recipe, Trainer, validate
+from train.trainer import OPTIMIZERS, PRECISIONS, Recipe, Trainer, validate
 
 log = logging.getLogger("train.fit")
 
@@ -70,7 +70,8 @@ def parser() -> argparse.ArgumentParser:
     add("--precision", choices=tuple(PRECISIONS), default="float32", help="autocast for the first 93 %% of the run")
     add("--batch", type=int, default=8, help="patches a step, over all processes")
     add("--patch", type=int, default=48, help="side of a patch in low-resolution pixels")
-    add("--rate", type=float, default=1e-3, help="highest learning rate")
+    add("--optimizer", choices=tuple(OPTIMIZERS), default="soap")
+    add("--rate", type=float, default=3e-3, help="highest learning rate (1e-3 suits adamw)")
     add("--l1-until", type=float, default=0.7, help="share of the run with the L1 loss, squared error after it")
     add("--float32-from", type=float, default=0.93, help="share of the run after which reduced precision ends")
     add("--balance", type=float, default=0.0, help="squared error, as 1e-4, above which a patch counts less")
@@ -113,7 +114,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace, command: str) -> int:
     recipe = Recipe(
-        degradation=args.degradation, batch=args.batch, patch=args.patch, rate=args.rate, precision=args.precision,
+        degradation=args.degradation, batch=args.batch, patch=args.patch, precision=args.precision,
+        optimizer=args.optimizer, rate=args.rate,
         l1_until=args.l1_until, float32_from=args.float32_from, balance=args.balance, seed=args.seed,
         distill=0.5 if args.distill else 0.0,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from train.workbench import BASE, SEEDS, Row, Workbench, score_samples
 def levers(bench: Workbench) -> Study:
     """The recipe, and the recipe with one thing changed, after equal steps; scores in float32 on Set5."""
     changes = {
+        "AdamW at its own rate instead of SOAP": replace(BASE, optimizer="adamw", rate=1e-3),
         "float32 instead of bfloat16": replace(BASE, precision="float32"),
         "L1 to the end": replace(BASE, l1_until=1.0),
         "squared error from the start": replace(BASE, l1_until=0.0),

@@ -21,8 +21,15 @@ from espcn_demo.metrics import psnr
 from espcn_demo.model import ESPCN, SCALE
 from train.data import Pair, as_plane
 from train.pool import Batches
+from train.soap import SOAP
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+OPTIMIZERS: dict[str, Callable[[Iterator[nn.Parameter], Recipe], torch.optim.Optimizer]] = {
+    "soap": lambda parameters, recipe: SOAP(parameters, recipe.rate, decay=recipe.decay),
+    "adamw": lambda parameters, recipe: torch.optim.AdamW(parameters, recipe.rate, weight_decay=recipe.decay),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class Recipe:
     degradation: str = "bicubic"
     batch: int = 8  # over all processes together
     patch: int = 48  # low-resolution pixels
-    rate: float = 1e-3
+    optimizer: str = "soap"
+    rate: float = 3e-3
     last_rate: float = 1e-6
     decay: float = 0.02  # keeps the weights small, which bfloat16 and int8 need
     l1_until: float = 0.7  # share of the run with the L1 loss; mean squared error after it
@@ -194,7 +202,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         network = network or ESPCN()
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from the stubs
-        optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)
+        optimizer = OPTIMIZERS[recipe.optimizer](network.parameters(), recipe)
         scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self.state = State(network, copy.deepcopy(network), optimizer, scaler)
         self.teacher = teacher.to(self.device) if teacher is not None else None

@@ -14,8 +14,9 @@ from ..errors import InputError
 from ..limits import GENEROUS, Limits
 from .chroma import chroma_location, turn_location
 from .decode import Health, Reader
-from .encode import ALPHA_DEPTHS, DEPTHS, Encoding, Light, choose_encoder, read_light
+from .encode import ALPHA_DEPTHS, DEPTHS, Encoding, choose_encoder
 from .frames import Canvas, Samples, choose_layout, chroma_layout, is_transparent, read_tags
+from .light import Light, read_light
 from .settings import Settings, batch_frames, segment_frames
 from .source import check_limits, frame_count, open_source, seconds, video_stream
 from .upright import Upright

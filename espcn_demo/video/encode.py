@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .frames import Layout, Tags
+from .light import Light, svt_parameters, x26x_parameters
 from .settings import Settings
-from .upright import side_data
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
-    from av.sidedata.sidedata import SideData
     from av.video.codeccontext import VideoCodecContext
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
@@ -44,18 +40,6 @@ DEPTHS: dict[str, dict[str, tuple[int, ...]]] = {
 ALPHA_DEPTHS: dict[str, tuple[int, ...]] = {"420": (8,)}  # what libvpx takes together with transparency
 _X265_SMALLEST = 16  # pixels a side
 _LARGE = 2_200_000  # pixels of an enlarged frame; more get more encoder threads
-
-
-@dataclass(frozen=True)
-class Light:
-    """HDR static metadata in the units of SMPTE ST 2086 and CTA-861.3.
-
-    display  G, B, R, white point as x, y in 0.00002 and then highest, lowest luminance in 0.0001 cd/m2
-    level    MaxCLL and MaxFALL, cd/m2
-    """
-
-    display: tuple[int, ...] = ()
-    level: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,28 +136,6 @@ def restore_scheduling() -> None:
             log.debug("scheduling of thread %s stays: %s", thread.name, error)
 
 
-def read_light(frames: Iterable[VideoFrame]) -> Light:
-    """The HDR metadata of the first frame that has any (AVMasteringDisplayMetadata, AVContentLightMetadata)."""
-    light = Light()
-    for frame in frames:
-        for data in side_data(frame):
-            if data.type.name == "MASTERING_DISPLAY_METADATA":
-                light = replace(light, display=_display(data))
-            elif data.type.name == "CONTENT_LIGHT_LEVEL":
-                light = replace(light, level=struct.unpack("=II", bytes(data)[:8]))
-    return light
-
-
-def _display(data: SideData) -> tuple[int, ...]:
-    numbers = struct.unpack("=20i2i", bytes(data)[:88])
-    values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
-    if not (numbers[20] and numbers[21]):
-        return ()
-    red, green, blue, white, (low, high) = (values[i : i + 2] for i in (0, 2, 4, 6, 8))
-    points = [round(value * 50_000) for value in (*green, *blue, *red, *white)]
-    return (*points, round(high * 10_000), round(low * 10_000))
-
-
 def _configure(context: VideoCodecContext, encoding: Encoding) -> None:
     context.width, context.height = encoding.width, encoding.height
     context.pix_fmt = encoding.layout.result
@@ -195,40 +157,19 @@ def _options(encoding: Encoding) -> dict[str, str]:
     crf = str(settings.crf)
     threads = "8" if encoding.width * encoding.height > _LARGE else "4"
     if name == "libx264":
-        params = _x26x(encoding.light, "mastering-display", "cll")
+        params = x26x_parameters(encoding.light, "mastering-display", "cll")
         return {"preset": preset, "crf": crf, "threads": threads, "forced-idr": "1"} | _joined("x264-params", params)
     if name == "libx265":
-        params = ["log-level=error", "frame-threads=2", *_x26x(encoding.light, "master-display", "max-cll")]
+        params = ["log-level=error", "frame-threads=2", *x26x_parameters(encoding.light, "master-display", "max-cll")]
         return {"preset": preset, "crf": crf} | _joined("x265-params", params)
     if name == "libsvtav1":
-        return {"preset": preset, "crf": crf} | _joined("svtav1-params", _svt(encoding.light))
+        return {"preset": preset, "crf": crf} | _joined("svtav1-params", svt_parameters(encoding.light))
     if name == "libvpx-vp9":
         options = {"deadline": "good", "cpu-used": preset, "crf": crf, "b": "0", "row-mt": "1", "threads": threads}
         return options | ({"auto-alt-ref": "0"} if encoding.layout.alpha else {})
     if name == "ffv1":
         return {"level": "1"}  # without slices, which very small frames cannot have
     return {"preset": settings.preset or "p4", "rc": "vbr", "cq": crf, "b": "0"}
-
-
-def _x26x(light: Light, display: str, level: str) -> list[str]:
-    parts = []
-    if light.display:
-        gx, gy, bx, by, rx, ry, wx, wy, high, low = light.display
-        parts.append(f"{display}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})")
-    if light.level:
-        parts.append(f"{level}={light.level[0]},{light.level[1]}")
-    return parts
-
-
-def _svt(light: Light) -> list[str]:
-    parts = []
-    if light.display:
-        gx, gy, bx, by, rx, ry, wx, wy = (f"{value / 50_000:.5f}" for value in light.display[:8])
-        high, low = (f"{value / 10_000:.4f}" for value in light.display[8:])
-        parts.append(f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})")
-    if light.level:
-        parts.append(f"content-light={light.level[0]},{light.level[1]}")
-    return parts
 
 
 def _joined(option: str, params: list[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aspect import PLACEHOLDER, write_aspect
 from .encode import Encoding
+from .light import lit
 from .routes import Window
 from .segments import Segment, packets
 from .side import SideStreams, copy_metadata, describe_video
@@ -58,9 +59,10 @@ def join(
     options = _options(encoding, source)
     with (
         av.open(str(folder / segments[0].file)) as first,
+        lit(first.streams.video[0], encoding.light) as template,
         av.open(str(out), "w", format=encoding.settings.container, container_options=options) as container,
     ):
-        video = _add_video(container, first.streams.video[0], encoding)
+        video = _add_video(container, template, encoding)
         describe_video(chosen, video)
         end = (segments[-1].last + segments[-1].hold) * encoding.time_base
         side.add(source, chosen, container, window)
