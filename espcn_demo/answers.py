@@ -34,6 +34,11 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin-allow-popups",
     "cross-origin-resource-policy": "same-origin",
 }
+# Gradio answers a range of a file with the request's own headers, cookies and tokens among them.
+FILE_HEADERS = (
+    *(b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding", b"content-length"),
+    *(b"content-range", b"content-type", b"etag", b"last-modified", b"vary"),
+)
 _PATH = re.compile(r"(?<![\w:/.])/(?!gradio_api|config|queue|mcp)[\w.~-]+/[\w.~/-]+|[A-Za-z]:\\|Traceback|File \"")
 
 
@@ -68,7 +73,7 @@ class Cleaned:
     async def refuse(self, status: int, sentence: str) -> None:
         """Answer with a sentence, unless an answer is under way already."""
         if self.started and self._held is None:
-            return  # the server ends the connection, and the browser sees that the answer is incomplete
+            return  # answered already, or in the middle of it: then the server ends the connection
         body = json.dumps({"detail": sentence}).encode()
         start: Message = {"type": "http.response.start", "status": status, "headers": []}
         start["headers"] = _replaced(self._headers(start), body)
@@ -81,6 +86,7 @@ class Cleaned:
             sentence = SENTENCES.get(status, SENTENCES[500 if status >= 500 else 400])
             self._body = json.dumps({"detail": sentence}).encode()
             start = {**start, "headers": _replaced(start["headers"], self._body)}
+        self._held = None
         await self.send(start)
         await self.send({"type": "http.response.body", "body": self._body})
 
@@ -91,7 +97,11 @@ class Cleaned:
         if not os.environ.get("SPACE_ID"):
             ours["x-frame-options"] = "SAMEORIGIN"  # a Space lives in a frame of huggingface.co
         names = {name.encode() for name in ours} | {b"server"}
-        kept = [(name, value) for name, value in start["headers"] if name.lower() not in names]
+        kept = [
+            (name, value)
+            for name, value in start["headers"]
+            if name.lower() not in names and (not served or name.lower() in FILE_HEADERS)
+        ]
         return [*kept, *((name.encode(), value.encode()) for name, value in ours.items())]
 
 

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import answers
+from . import answers, journal
 from .limits import MEBI, Limits
 from .storage import Storage
 
@@ -36,9 +36,12 @@ MCP = f"{API}/mcp"
 UNUSED = (
     *("/monitoring", "/docs", "/redoc", "/openapi.json"),
     *(f"{API}/{name}" for name in ("monitoring", "proxy=", "vibe-", "undo-vibe-", "dev/", "profiling", "run-history")),
-    *(f"{API}/{name}" for name in ("runs", "process_recording", "file/")),
+    *(f"{API}/{name}" for name in ("runs", "process_recording", "file/", "stream/", "component_server")),
+    *(f"{API}/{name}" for name in ("custom_component", "deep_link")),
 )
+FULL = "The server's disk is full at the moment; please try again later."
 NO_ADDRESS = "A web address cannot be used as a file here: download it and upload the file."
+_RANGE = re.compile(rb"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})")
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]+:|//|\\\\)", re.IGNORECASE)
 
 
@@ -66,13 +69,13 @@ class Guard:
         try:
             _check_route(scope)
             checked = await self._check_body(scope, receive, answer)
-            await self.app(scope, checked, answer)
+            await self.app(_one_range(scope), checked, answer)
         except Refused as refusal:
             await answer.refuse(refusal.status, str(refusal))
         except asyncio.CancelledError:
             return  # the server stops: uvicorn would log the whole stack of every page that is still open
         except Exception as error:
-            log.error("%s while answering a request", type(error).__name__)  # its text may hold a visitor's words
+            log.error("a request failed: %s", journal.place(error))
             await answer.refuse(500, answers.SENTENCES[500])
 
     async def _check_body(self, scope: Scope, receive: Receive, answer: answers.Cleaned) -> Receive:
@@ -85,8 +88,8 @@ class Guard:
             raise Refused(413, f"This is larger than {most / MEBI:.0f} MiB, the most that is accepted here.")
         if upload:
             if self.storage is not None and not self.storage.has_room(int(length) if length.isdigit() else 0):
-                raise Refused(503, "The server's disk is full at the moment; please try again later.")
-            return _Counted(receive, most, answer)
+                raise Refused(503, FULL)
+            return _Counted(receive, most, answer, self.storage)
         body = await _whole(_Counted(receive, most, answer))
         self._check_payload(body, scope)
         return _Replayed(body, receive)
@@ -98,7 +101,10 @@ class Guard:
         except RecursionError:
             raise Refused(400, "This request is nested too deeply.") from None
         except ValueError:
-            return  # no JSON: Gradio refuses it by itself
+            if not body:
+                return
+            # What cannot be checked here must not reach a parser that can read it.
+            raise Refused(400, answers.SENTENCES[400]) from None
         if scope["path"].startswith(MCP):
             for call in content if isinstance(content, list) else [content]:
                 parameters = call.get("params") if isinstance(call, dict) else None
@@ -122,10 +128,10 @@ class Guard:
 
 
 class _Counted:
-    """Passes a request's body on until it is too long or silent for too long."""
+    """Passes a request's body on until it is too long, silent for too long, or the disk it goes to is full."""
 
-    def __init__(self, receive: Receive, most: int, answer: answers.Cleaned) -> None:
-        self.receive, self.left, self.answer = receive, most, answer
+    def __init__(self, receive: Receive, most: int, answer: answers.Cleaned, storage: Storage | None = None) -> None:
+        self.receive, self.left, self.answer, self.storage = receive, most, answer, storage
         self.done = False
 
     async def __call__(self) -> Message:
@@ -138,6 +144,8 @@ class _Counted:
         self.left -= len(message.get("body", b""))
         if self.left < 0:
             raise self._refused(413, "This is larger than what is accepted here.")
+        if self.storage is not None and not self.storage.has_room():  # others' uploads arrive at the same time
+            raise self._refused(503, FULL)
         self.done = not message.get("more_body", False)
         return message
 
@@ -181,6 +189,12 @@ def _check_route(scope: Scope) -> None:
         raise Refused(403, "Only files of this page can be had here.")
 
 
+def _one_range(scope: Scope) -> Scope:
+    """The request without a Range header that is not one plain range: servers may ignore it, and Gradio stumbles."""
+    headers = [(k, v) for k, v in scope["headers"] if k != b"range" or _RANGE.fullmatch(v)]
+    return scope if len(headers) == len(scope["headers"]) else {**scope, "headers": headers}
+
+
 def _holds_address(value: object, *, data: bool = False) -> bool:
     """Whether a string anywhere in `value` is a web or other address; `data` allows data: addresses."""
     if isinstance(value, dict):
@@ -206,4 +220,5 @@ def install(app: FastAPI, limits: Limits, storage: Storage | None = None) -> Non
     app.add_middleware(Guard, limits=limits, storage=storage)
     for name in ("uvicorn.access", "httpx"):  # their lines hold addresses and file names
         logging.getLogger(name).setLevel(logging.WARNING)
+    journal.install()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.testclient import TestClient
 
-from espcn_demo import guard
+from espcn_demo import answers, guard
 from espcn_demo.limits import Limits
 from espcn_demo.storage import Storage
 
@@ -142,10 +142,17 @@ def test_files_outside_the_cache_stay_outside(page, storage, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/monitoring", "/monitoring/summary", "/gradio_api/vibe-code/", "/docs", "/openapi.json"]
+    "path",
+    [
+        *("/monitoring", "/monitoring/summary", "/gradio_api/vibe-code/", "/docs", "/openapi.json"),
+        *("/gradio_api/custom_component/a/client/b/secret", "/gradio_api/deep_link?session_hash=a"),
+        *("/gradio_api/stream/a/b/1/playlist.m3u8", "/gradio_api/component_server"),
+    ],
 )
-def test_routes_that_the_page_does_not_use_are_shut(page, path):
-    assert page.get(path).status_code == 404
+def test_routes_that_the_page_does_not_use_are_shut(page, path, capfd):
+    for answer in (page.get(path), page.post(path, json={})):
+        assert answer.status_code == 404 and "removed after a while" in answer.text
+    assert "secret" not in "".join(capfd.readouterr())
 
 
 def test_an_oversize_upload_is_refused_and_leaves_nothing(page, storage):
@@ -170,9 +177,26 @@ def test_a_large_or_deep_request_is_refused(page):
     assert page.post("/gradio_api/run/size", content=b"[" * 100_000).status_code in (400, 422)
 
 
-def test_an_upload_onto_a_full_disk_is_refused(page, storage, monkeypatch):
-    monkeypatch.setattr(storage, "has_room", lambda extra=0: False)
-    answer = upload(page, b"x")
+def test_what_is_no_json_is_refused(page):
+    """A number that Python does not read hides the address from the guard, and must not get past it."""
+    address = f'{{"n": {"1" * 5_000}, "data": [{{"path": "http://127.0.0.1:9/x"}}]}}'
+    for body in (address, "a=1&b=2", "\ufeff{", "{", '{"data": [}'):
+        for route in ("run/size", "call/v2/size", "queue/join", "mcp/"):
+            answer = page.post(f"/gradio_api/{route}", content=body)
+            assert (answer.status_code, answer.json()["detail"]) == (400, answers.SENTENCES[400])
+
+
+@pytest.mark.parametrize("room", [[], [True]], ids=["at once", "while it arrives"])
+def test_an_upload_onto_a_full_disk_is_refused(page, storage, monkeypatch, room):
+    monkeypatch.setattr(storage, "has_room", lambda extra=0: bool(room) and room.pop())
+
+    def chunks():
+        yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+        yield bytes(10_000)
+        yield b"\r\n--b--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    answer = page.post("/gradio_api/upload", content=chunks(), headers=headers)
     assert answer.status_code == 503 and "disk is full" in answer.json()["detail"]
 
 
@@ -184,10 +208,24 @@ def test_hostile_file_names_stay_in_the_cache(page, storage, name):
     assert not Path("/etc/cron.d/evil").exists()
 
 
-def test_a_failing_function_tells_nothing(page):
+def test_a_failing_function_tells_nothing(page, caplog, capfd):
     answer = page.post("/gradio_api/run/fail", json={"data": []})
     assert answer.status_code == 500
-    assert "secret" not in answer.text and os.getcwd() not in answer.text
+    said = "".join([answer.text, caplog.text, *capfd.readouterr()])
+    assert "secret" not in said and os.getcwd() not in said
+    assert "RuntimeError at test_guard.py:" in caplog.text
+
+
+def test_a_range_is_answered_without_the_request_s_own_headers(page):
+    (path,) = upload(page, b"12345", "x.png").json()
+    private = {"cookie": "session=secret", "authorization": "Bearer secret", "x-ip-token": "secret"}
+    answers = {}
+    for wanted in ("0-1", "1-", "-2", "0-0,2-3", "a-b", f"{'9' * 5_000}-{'9' * 5_000}"):
+        answer = page.get(f"/gradio_api/file={path}", headers={**private, "range": f"bytes={wanted}"})
+        assert not any("secret" in value for value in answer.headers.values())
+        answers[wanted] = answer.status_code, answer.content
+    part, whole = 206, (200, b"12345")
+    assert list(answers.values()) == [(part, b"12"), (part, b"2345"), (part, b"45"), whole, whole, whole]
 
 
 @pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "CONNECT"])
@@ -236,6 +274,24 @@ def bare():
     guard.install(app, Limits())
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+def test_an_application_that_fails_after_its_answer_is_answered_once():
+    """Gradio's own error handling sends 500 and raises again: a second answer would break the connection."""
+    sent = []
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"secret"})
+        raise RuntimeError("secret")
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(guard.Guard(application, limits=Limits())(scope, None, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert b"secret" not in sent[1]["body"]
 
 
 def test_errors_are_cleaned(bare, caplog):
