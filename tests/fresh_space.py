@@ -5,7 +5,8 @@
 Writes the Space's files, installs its requirements.txt into a new environment, starts its app.py as Spaces does (port
 7860 or the one of --port, GRADIO_SERVER_NAME=0.0.0.0, a home directory that cannot be written except for its cache),
 and sends one picture and one clip through it with gradio_client. Prints what took how long; exit code 0 when all of it
-works. `--keep-environment` takes an existing interpreter instead of installing.
+works, 1 with the reason when anything fails or takes too long; nothing is left behind. `--keep-environment` takes an
+existing interpreter instead of installing.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from espcn_demo.space import CPU_WHEELS, TORCH, publish
 
+INSTALLED_WITHIN = 600.0  # seconds
 UP_WITHIN = 120.0  # seconds
+NOBODY = 65_534  # the user that the page runs as when root starts this, so that permissions hold
+DONE_WITHIN = 120.0  # seconds for the picture, and for the clip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,12 +38,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=7860, help="port to serve on")
     parser.add_argument("--keep-environment", metavar="PYTHON", help="an interpreter that has the requirements already")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a supervisor's kill cleans up as well
     with tempfile.TemporaryDirectory(prefix="space-") as name:
         root = Path(name)
-        report = publish("owner/name", hardware=options.hardware, dry_run=root / "space")
-        print(report.text())
-        python = options.keep_environment or _install(root)
-        check(root, python, port=options.port)
+        try:
+            report = publish("owner/name", hardware=options.hardware, dry_run=root / "space")
+            print(report.text(), flush=True)
+            python = options.keep_environment or _install(root)
+            check(root, python, port=options.port)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.code, str):
+                raise
+            print(f"FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+            return 1
     return 0
 
 
@@ -57,7 +70,8 @@ def check(root: Path, python: str, *, port: int) -> None:
             server.kill()
             server.wait()
     left = [path for path in (root / "home").rglob("*") if path.is_file() and ".cache" not in path.parts]
-    assert not left, f"written into the home directory: {left}"
+    left += (root / "tmp").glob("espcn-*/*")
+    assert not left, f"left in the home directory or among the page's files: {left}"
 
 
 def _install(root: Path) -> str:
@@ -68,26 +82,45 @@ def _install(root: Path) -> str:
     wanted = (root / "space" / "requirements.txt").read_text().replace(CPU_WHEELS + "\n", "")
     wanted = wanted.replace(TORCH, "torch>=2.11,<2.14")  # ZeroGPU's limit; here the CPU build at hand serves
     (root / "wanted.txt").write_text(wanted)
-    subprocess.run([python, "-m", "pip", "install", "-q", "-r", str(root / "wanted.txt")], check=True)
-    print(f"installed in {time.monotonic() - began:.0f} s")
+    install = ["install", "-q", "--disable-pip-version-check", "-r", str(root / "wanted.txt")]
+    subprocess.run([python, "-m", "pip", *install], check=True, timeout=INSTALLED_WITHIN)
+    print(f"installed in {time.monotonic() - began:.0f} s", flush=True)
     return python
 
 
 def _start(root: Path, python: str, port: int) -> subprocess.Popen[bytes]:
-    home = root / "home"
+    home, temporary = root / "home", root / "tmp"
     (home / ".cache").mkdir(parents=True)
+    temporary.mkdir()
     home.chmod(0o555)
+    root.chmod(0o711)
+    nobody = _nobody(python)
+    if nobody:
+        for folder in (home / ".cache", temporary):
+            os.chown(folder, NOBODY, NOBODY)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "TMPDIR": str(root),
+        "TMPDIR": str(temporary),
         "GRADIO_SERVER_NAME": "0.0.0.0",
         "GRADIO_SERVER_PORT": str(port),
         "HF_HUB_OFFLINE": "1",
         "SPACE_ID": "owner/name",
     }
-    return subprocess.Popen([python, "app.py"], cwd=root / "space", env=environment)
+    return subprocess.Popen([python, "app.py"], cwd=root / "space", env=environment, **nobody)
+
+
+def _nobody(python: str) -> dict[str, Any]:
+    """Options that start a process without privileges, where root runs this and others may use the interpreter."""
+    options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    try:
+        if os.geteuid() == 0 and subprocess.run([python, "-c", ""], cwd="/", timeout=60, **options).returncode == 0:
+            return options
+    except PermissionError:
+        pass
+    print("the page runs as this user: permissions of the home directory are not tried", flush=True)
+    return {}
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
@@ -115,12 +148,12 @@ def _use(root: Path, port: int) -> None:
     Image.fromarray(astronaut()[:96, :128]).save(picture)
     client = Client(f"http://127.0.0.1:{port}/", verbose=False, download_files=str(root / "downloads"))
     began = time.monotonic()
-    large, _ = client.predict(handle_file(str(picture)), "fast", api_name="/image")
+    large, _ = client.submit(handle_file(str(picture)), "fast", api_name="/image").result(DONE_WITHIN)
     with Image.open(large) as opened:
         assert opened.size == (256, 192), opened.size
     print(f"picture after {time.monotonic() - began:.1f} s")
     began = time.monotonic()
-    large, _ = client.predict(handle_file(str(clip)), "h264", 18, 0, 0, api_name="/video")
+    large, _ = client.submit(handle_file(str(clip)), "h264", 18, 0, 0, api_name="/video").result(DONE_WITHIN)
     import av
 
     with av.open(large) as container:
@@ -128,6 +161,7 @@ def _use(root: Path, port: int) -> None:
         frames = sum(1 for _ in container.decode(video))
         assert (video.width, video.height, frames) == (128, 96, 12)
     print(f"clip after {time.monotonic() - began:.1f} s")
+    client.close()
 
 
 if __name__ == "__main__":

@@ -78,12 +78,8 @@ def test_photographs_differ_by_one_code_at_most(name, precision, open_once, netw
 def test_extremes_differ_by_few_codes(name, precision, open_once, network):
     for picture, frame in extremes().items():
         found = differences(open_once(name, precision), network, frame)
-        # Pixels that are 0 or 255 at random have details larger than any picture's; bf16 rounds them in proportion.
-        reduced = 3 if picture == "binary noise" else 2
-        assert found.max() <= (1 if precision == "float32" else reduced), picture
-        # How many pixels reach 2 depends on the weights: 8.5 % of a one-pixel checkerboard with those of today.
-        assert (found > 1).mean() <= (1e-3 if precision == "float32" else 0.2), picture
-        assert (found > 2).mean() <= 2e-4, picture
+        assert found.max() <= (1 if precision == "float32" else 2), picture
+        assert (found > 1).mean() <= 1e-3, picture  # kernels of bfloat16 values leave that few
 
 
 @pytest.mark.parametrize(("name", "precision"), ENGINES)

@@ -158,13 +158,26 @@ def test_clip_jobs(make_clip, tmp_path):
     assert (shown.width, shown.height) == (192, 128)
     assert isinstance(seen[0], work_clip.ClipResult) and len(seen[0].left) == 2
     assert [side.label for side in shown.left][:2] == [work_clip.SMOOTH, work_clip.SOURCE]
-    assert dict(shown.facts)["Gain, measured"].startswith("+")
+    told = dict(shown.facts)
+    assert told["Gain, measured"].startswith("+") and told["Whole clip"] == "0.64 s, 16 frames"
+    assert told["File, predicted"] == wording.size((folder / "preview.mp4").stat().st_size)
     folder = tmp_path / "whole"
     folder.mkdir()
     whole = work_clip.video(clip, folder, work_clip.ClipSettings(), LIMITS, seen.append, threading.Event())
     assert whole.download is not None and whole.download.is_file() and whole.sound
     assert len(whole.times) == 16
     assert len(list(frame_times(whole.download))) == 16
+
+
+@pytest.mark.slow
+def test_a_part_of_a_long_clip_is_predicted_and_the_whole_refused(make_clip, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", frames=60, size=(96, 64))
+    limits = Limits(seconds=1.0)
+    with pytest.raises(InputError, match="choose a part"):
+        work_clip.preview(clip, tmp_path, work_clip.ClipSettings(), limits, lambda _: None, threading.Event())
+    part = work_clip.ClipSettings(start=1.0, end=1.8)
+    told = dict(work_clip.preview(clip, tmp_path, part, limits, lambda _: None, threading.Event()).facts)
+    assert told["Part"] == "0.8 s, 20 frames" and told["Time, predicted"] and told["File, predicted"]
 
 
 @pytest.mark.slow

@@ -55,7 +55,10 @@ def test_clip_endpoints(client, make_clip, tmp_path):
     from gradio_client import handle_file
 
     clip = handle_file(make_clip(tmp_path / "clip.mp4", frames=6))
-    assert client.predict(clip, api_name="/probe")["width"] == 64
+    found = client.predict(clip, api_name="/probe")
+    assert found["width"] == 64 and found["result"]["width"] == 128 and "input" not in found
+    assert found["estimate"]["frames"] == 6 and found["estimate"]["seconds"] > 0 and found["estimate"]["bytes"] > 0
+    assert found["estimate"]["gain"] is not None
     result, report = client.predict(clip, "h264", 18, 0, 0, api_name="/video")
     assert report["frames"] == 6
     import av

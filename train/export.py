@@ -12,9 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espcn_demo.errors import InputError
-from espcn_demo.weights import save
 from train.data import fingerprint
-from train.evaluate import card_scores
+from train.finish import store
 from train.material import split
 from train.progress import versions
 from train.start import start_network
@@ -44,12 +43,10 @@ def main(argv: list[str] | None = None) -> int:
         card |= {"data": [path.name for path in args.data], "data_sha256": fingerprint(pictures + videos)}
         card |= {"pictures": len(pictures), "videos": len(videos)}
     card.setdefault("versions", versions())
-    if args.benchmark:
-        recipe = card.get("recipe", {})
-        degradation = recipe.get("degradation", "bicubic") if isinstance(recipe, dict) else "bicubic"
-        card["scores"] = card_scores(network, args.benchmark, first=args.first, degradation=degradation)
-    save(network, args.out, card)
-    log.info("wrote %s %s", args.out, json.dumps(card.get("scores", {})))
+    recipe = card.get("recipe", {})
+    degradation = recipe.get("degradation", "bicubic") if isinstance(recipe, dict) else "bicubic"
+    stored = store(network, args.out, card, benchmark=args.benchmark, first=args.first, degradation=degradation)
+    log.info("wrote %s %s", args.out, json.dumps(stored.get("scores", {})))
     return 0
 
 

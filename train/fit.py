@@ -25,9 +25,9 @@ import torch
 from torch import distributed
 
 from espcn_demo.errors import InputError
-from espcn_demo.weights import save
 from train.curves import write_curves
 from train.data import Pair, fingerprint
+from train.finish import store
 from train.material import Unit, chain_units, encoded_units, picture_units, split
 from train.pool import Pool, load_units
 from train.progress import Bar, versions
@@ -223,16 +223,13 @@ def _units(paths: list[Path], args: argparse.Namespace) -> tuple[list[Unit], lis
 
 
 def _finish(trainer: Trainer, args: argparse.Namespace, folder: Path, about: dict[str, Any]) -> None:
-    network, state = trainer.state.ema.cpu().float().eval().requires_grad_(False), trainer.state
+    state = trainer.state
     card = {**about, "steps": state.step, "seconds": round(state.seconds), "versions": versions()}
     if state.history:
         card["validation_psnr"] = state.history[-1]["psnr"]
-    if args.benchmark:
-        from train.evaluate import card_scores
-
-        card["scores"] = card_scores(network, args.benchmark, first=args.first, degradation=args.degradation)
+    scored = {"benchmark": args.benchmark, "first": args.first, "degradation": args.degradation}
     try:
-        save(network, args.out, card)
+        store(state.ema, args.out, card, **scored)
         write_curves(state.history, folder)
     except OSError as error:
         raise InputError(f"{args.out} cannot be written ({error.strerror}): free disk space.") from error

@@ -59,7 +59,7 @@ def _update(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> T
     state["mean"].lerp_(gradient, 1 - first)
     state["square"].lerp_(_turned(state, gradient).square(), 1 - second)
     mean = _turned(state, state["mean"]) / (1 - first ** state["step"])
-    update = mean / ((state["square"] / (1 - second ** state["step"])).sqrt() + EPSILON)
+    update: Tensor = mean / ((state["square"] / (1 - second ** state["step"])).sqrt() + EPSILON)
     if gradient.ndim == 1:
         return update
     update = state["rows"] @ update @ state["columns"].T
@@ -71,9 +71,12 @@ def _update(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> T
     return update
 
 
-def _turned(state: dict[str, Any], matrix: Tensor) -> Tensor:
+def _turned(state: dict[str, Tensor], matrix: Tensor) -> Tensor:
     """`matrix` in the eigenbases; a vector stays as it is."""
-    return state["rows"].T @ matrix @ state["columns"] if matrix.ndim > 1 else matrix
+    if matrix.ndim == 1:
+        return matrix
+    rows, columns = state["rows"], state["columns"]
+    return rows.T @ matrix @ columns
 
 
 def _refresh(state: dict[str, Any], side: str, basis: str, axis: int) -> None:

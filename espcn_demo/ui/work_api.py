@@ -50,7 +50,7 @@ def video(
 
 
 def probe(source: Path, limits: Limits) -> dict[str, Any]:
-    """What a clip is."""
-    from ..video.facts import read_facts
+    """What a clip or a picture is, what will be kept, and for a clip the predicted time, size and gain."""
+    from ..video.probe import probe as look
 
-    return read_facts(source, limits=limits).as_dict()
+    return look(source, upscaler=engine(2, None, "fast"), limits=limits).as_dict()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..errors import InputError
 from . import clips, wording
 from .compare import Curve, Side, Value, clip
 from .work import engine, fitting
@@ -19,13 +15,13 @@ from .work_watch import Watcher
 
 if TYPE_CHECKING:
     from ..limits import Limits
-    from ..upscaler import Upscaler
     from ..video.report import VideoReport
 
 PREVIEW_SECONDS = 2.0
 PREVIEW_BUDGET = 2.4  # seconds for enlarging the preview; it is cut shorter where that would take longer
-ONE_LOOK = 1.0  # seconds; a frame that takes longer is not run again only to be timed
+BESIDE = 1.3  # decoding and encoding go on beside the network, but not for nothing
 FEWEST = 3  # frames of a preview
+LOOKED_AT = 4  # frames of the preview whose gain is measured
 GAIN_SIDE = 480  # pixels a side of the middle on which the gain is measured
 SOURCE, SMOOTH = "Source (nearest)", "Source (smooth)"
 
@@ -47,6 +43,12 @@ class ClipSettings:
     def duration(self) -> float | None:
         """Seconds to work on, None for all."""
         return self.end - self.start if self.end > self.start else None
+
+    def part(self, whole: float) -> tuple[float, float] | None:
+        """Start and length of the part to work on, None for a whole clip of `whole` seconds."""
+        if not self.start and self.duration is None:
+            return None
+        return self.start, self.duration or max(0.0, whole - self.start)
 
 
 @dataclass(frozen=True)
@@ -106,43 +108,48 @@ def preview(
     Raises:
         InputError: it cannot be read, or is beyond the limits.
     """
-    from ..video import upscale_video
+    from ..video.estimate import enlarge_excerpt, measure_gain, predict
     from ..video.facts import read_facts
+    from ..video.settings import batch_frames, segment_frames
+    from ..video.source import open_source
 
-    facts = read_facts(path, limits=limits)
+    with open_source(path, limits=limits, part=settings.duration):  # refused here as the whole run would be
+        facts = read_facts(path, limits=limits)
     settings, chosen = fitting(path, settings)
     upscaler = engine(settings.scale, settings.weights, settings.quality)
-    rate, frames, gain, pace = _try_frames(path, upscaler, limits, settings)
-    most = max(FEWEST, int(PREVIEW_BUDGET / pace))
-    length = min(PREVIEW_SECONDS, most / rate, settings.duration or PREVIEW_SECONDS)
-    part = replace(settings, codec="h264", end=settings.start + length)
-    target = folder / "preview.mp4"
-    report = upscale_video(
+    wanted = settings.part(facts.duration or 0.0)
+    length = min(PREVIEW_SECONDS, wanted[1]) if wanted else PREVIEW_SECONDS
+    gain = measure_gain(path, upscaler, LOOKED_AT, start=settings.start, duration=length, side=GAIN_SIDE, limits=limits)
+    if gain.pace:
+        length = min(length, max(FEWEST, int(PREVIEW_BUDGET / (BESIDE * gain.pace))) / facts.fps)
+    shown, target = replace(settings, end=settings.start + length), folder / "preview.mp4"
+    excerpt = enlarge_excerpt(
         path,
         target,
-        upscaler=upscaler,
+        upscaler,
+        (settings.start, length),
+        codec=settings.codec,
         crf=settings.crf,
-        start=settings.start,
-        duration=length,
         limits=limits,
         cancelled=cancelled,
     )
-    total = frames if settings.duration is None else round(settings.duration * rate)
-    predicted = report.seconds / report.frames * total
-    size = target.stat().st_size / report.frames * total
+    segment = segment_frames(facts.width, facts.height, batch_frames(facts.width, facts.height))
+    found = predict(path, facts, gain, [excerpt], segment=segment, wanted=wanted)
+    report, name, soon = excerpt.report, "Part" if wanted else "Whole clip", wording.duration(found.seconds)
     told = [
         ("Size", f"{facts.width}×{facts.height} → {report.width}×{report.height}"),
-        ("Whole clip", f"{wording.duration(total / rate)}, {total} frames"),
-        ("Time, predicted", wording.duration(predicted)),
-        ("File, predicted", wording.size(size)),
-        *gain,
+        (name, f"{wording.duration(found.frames / facts.fps)}, {found.frames} frames"),
+        ("Time, predicted", soon),
+        ("File, predicted", wording.size(found.bytes)),
+        ("Gain, measured", "" if found.gain is None else f"{found.gain:+.2f} dB over bicubic"),
         ("Engine", upscaler.name),
     ]
-    text = f"Preview of {report.duration:.1f} s. Run enlarges the whole clip in about {wording.duration(predicted)}."
-    first = _beside(path, report, target, folder, part, limits, facts=tuple(told), status=text)
+    text = f"Preview of {report.duration:.1f} s. Run enlarges the {name.lower()} in about {soon}."
+    known = tuple(one for one in told if one[1])
+    first = _beside(path, report, target, folder, shown, limits, facts=known, status=text)
     first = replace(first, notes=(*chosen, *first.notes))
     on_progress(first)
-    return _with_bicubic(first, path, folder, part, limits)
+    return _with_bicubic(first, path, folder, shown, limits)
 
 
 def video(
@@ -190,45 +197,6 @@ def video(
     first = replace(first, download=target, seconds=report.seconds, stages=stages, notes=notes)
     on_progress(first)
     return _with_bicubic(first, path, folder, settings, limits)
-
-
-def _try_frames(
-    path: Path, upscaler: Upscaler, limits: Limits, settings: ClipSettings
-) -> tuple[float, int, list[tuple[str, str]], float]:
-    """Frames a second, frames in all, the gain on the first frame as a fact, and seconds that a frame takes."""
-    from ..video import source
-    from ..video.luma import read_luma
-
-    with source.open_source(path, limits=limits, part=settings.duration) as container:
-        stream = source.video_stream(container)
-        assert stream is not None  # open_source has checked
-        rate = float(source.frame_rate(stream))
-        total = source.frame_count(container, stream) or round((source.seconds(container, stream) or 1.0) * rate)
-    first = next(read_luma(path, start=settings.start, duration=1.0, limits=limits), None)
-    if first is None:
-        raise InputError(f"{path.name} has no frame that can be decoded: try another file.")
-    frames = first.plane[None]
-    pace = _timed(upscaler, frames, first.white)
-    if pace < ONE_LOOK:  # that run has compiled the graph for this size as well: once more for the pace alone
-        pace = _timed(upscaler, frames, first.white)
-    pace *= 1.3  # decoding and encoding go on beside it, but not for nothing
-    return rate, total, _gain(first.plane, first.white, upscaler), pace
-
-
-def _timed(upscaler: Upscaler, frames: np.ndarray, white: int) -> float:
-    began = time.perf_counter()
-    upscaler.upscale(frames, white=white)
-    return time.perf_counter() - began
-
-
-def _gain(plane: np.ndarray, white: int, upscaler: Upscaler) -> list[tuple[str, str]]:
-    if min(plane.shape) < 32 or upscaler.scale != 2:
-        return []
-    from .work_measure import restore_frame
-
-    top, left = (max(0, (side - GAIN_SIDE) // 2) for side in plane.shape)
-    scores = restore_frame(plane[top : top + GAIN_SIDE, left : left + GAIN_SIDE], white, upscaler)[0]
-    return [("Gain, measured", f"{scores['ESPCN 2×'] - scores['Bicubic']:+.2f} dB over bicubic")]
 
 
 def _beside(

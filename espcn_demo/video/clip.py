@@ -16,7 +16,7 @@ from .chroma import chroma_location, turn_location
 from .decode import Health, Reader
 from .encode import ALPHA_DEPTHS, DEPTHS, Encoding, choose_encoder
 from .frames import Canvas, Samples, choose_layout, chroma_layout, is_transparent, read_tags
-from .light import Light, read_light
+from .light import read_light
 from .settings import Settings, batch_frames, segment_frames
 from .source import check_limits, frame_count, open_source, seconds, video_stream
 from .upright import Upright
@@ -160,7 +160,7 @@ def _decide(
         settings=settings,
         layout=layout,
         tags=read_tags(first, layout, _location(container, stream, upright) if "420" in layout.result else ""),
-        light=read_light([first]) if layout.bits > 8 else Light(),
+        light=read_light([first]),
         width=first.width * scale,
         height=first.height * scale,
         rate=min(reader.rate, Fraction(_FASTEST)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ..errors import InputError
 from ..limits import Limits
 from .excerpt import Part, choose_excerpts, complexity, packet_sizes, predict_bytes, result_sizes, settled
 from .facts import Facts, read_facts
-from .luma import sample_luma
+from .luma import Luma, sample_luma
 from .plan import Plan
 from .plan import plan as make_plan
 from .quality import EQUAL
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0  # of the clip that are enlarged for the prediction
 SAMPLES = 16  # frames whose gain is measured: it differs from frame to frame
+ONE_LOOK = 1.0  # seconds; a frame that takes longer is not run again only to be timed
 
 
 @dataclass(frozen=True)
@@ -91,37 +93,50 @@ def estimate(
     facts = facts or read_facts(path, limits=limits)
     options: dict[str, Any] = {"codec": codec, "crf": crf, "preset": preset, "limits": limits}
     plan = plan or make_plan(path, facts, out_suffix=out_suffix, scale=upscaler.scale, **options)
-    frames = facts.frames or 1
-    network, bicubic, pace = _measure_gain(path, upscaler, limits)
-    parts = choose_excerpts(facts, seconds, pace)
-    wanted: list[Part | None] = [*parts] or [None]
-    runs = [_enlarge(path, out_suffix, upscaler, part, options) for part in wanted]
-    covered = sum(run.report.duration for run in runs)
-    work = _predict_seconds(runs, frames)
-    factor = complexity(packet_sizes(path, limits), parts) if parts else 1.0
-    packets = [packet for run in runs for packet in (settled(run.packets) if parts else run.packets)]
-    bytes_ = predict_bytes(packets, frames, plan.segment, factor)
-    other = sum(run.other for run in runs) * max(1.0, (facts.duration or covered) / covered)
-    return Estimate(
-        seconds=round(work + opening, 3),
-        bytes=round(bytes_ + other),
-        gain=None if network is None or bicubic is None else round(network - bicubic, 4),
-        network=network,
-        bicubic=bicubic,
-        frames=frames,
-        fps=round(frames / work, 3),
-        excerpts=tuple(parts) or ((0.0, round(covered, 3)),),
+    gain = measure_gain(path, upscaler, SAMPLES, limits=limits)
+    parts: list[Part | None] = [*choose_excerpts(facts, seconds, gain.pace)] or [None]
+    with tempfile.TemporaryDirectory(prefix="espcn-estimate-") as folder:
+        excerpts = [
+            enlarge_excerpt(path, Path(folder, f"{index}{out_suffix}"), upscaler, part, **options)
+            for index, part in enumerate(parts)
+        ]
+    found = predict(path, facts, gain, excerpts, segment=plan.segment, limits=limits)
+    return replace(
+        found,
+        seconds=round(found.seconds + opening, 3),
         spent=round(time.perf_counter() - begin, 3),
         engine=upscaler.name,
     )
 
 
-@dataclass
-class _Run:
-    """A run over an excerpt: `pace` in seconds a frame between its first and last batch, `fixed` all other seconds."""
+@dataclass(frozen=True)
+class Gain:
+    """Mean PSNR in dB on sampled frames, None for frames too small to shrink.
 
+    pace  seconds that the network takes for a whole frame
+    """
+
+    network: float | None
+    bicubic: float | None
+    pace: float
+
+    @property
+    def over_bicubic(self) -> float | None:
+        """The network's PSNR less that of bicubic, dB."""
+        return None if self.network is None or self.bicubic is None else round(self.network - self.bicubic, 4)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A `part` (None: the whole) that was really enlarged.
+
+    pace     seconds a frame between its first and last batch, None when there was one batch only
+    fixed    all other seconds of those `spent`
+    packets  key frame or not, and bytes, of the result's pictures; `other` the bytes of all else
+    """
+
+    part: Part | None
     report: VideoReport
-    frames: int
     pace: float | None
     fixed: float
     spent: float
@@ -129,7 +144,41 @@ class _Run:
     other: int
 
 
-def _enlarge(path: Path, suffix: str, upscaler: Upscaler, part: Part | None, options: dict[str, Any]) -> _Run:
+def measure_gain(
+    path: Path,
+    upscaler: Upscaler,
+    samples: int,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    side: int | None = None,
+    limits: Limits | None = None,
+) -> Gain:
+    """Shrink and restore about `samples` frames of a part: their middle of `side` pixels a side, None for all of them.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    found: list[tuple[float, float]] = []
+    pace = 0.0
+    for luma in sample_luma(path, samples, start=start, duration=duration, limits=limits):
+        pace = pace or _pace(luma, upscaler)
+        try:
+            found.append(gain_of(_middle(luma, side), upscaler))
+        except InputError:
+            break
+    if not found:
+        return Gain(None, None, pace)
+    network, bicubic = (float(np.mean([min(pair[index], EQUAL) for pair in found])) for index in (0, 1))
+    return Gain(network, bicubic, pace)
+
+
+def enlarge_excerpt(path: Path, out: Path, upscaler: Upscaler, part: Part | None, **options: Any) -> Excerpt:  # noqa: ANN401 (those of `upscale_video`)
+    """Enlarge a part into `out`, and keep account of where the time and the bytes went.
+
+    Raises:
+        InputError: see `upscale_video`.
+    """
     from .upscale import upscale_video
 
     marks: list[tuple[float, int]] = []
@@ -139,44 +188,86 @@ def _enlarge(path: Path, suffix: str, upscaler: Upscaler, part: Part | None, opt
 
     cut: dict[str, Any] = {} if part is None else {"start": part[0], "duration": part[1]}
     begin = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="espcn-estimate-") as folder:
-        out = Path(folder) / f"excerpt{suffix}"
-        report = upscale_video(path, out, upscaler=upscaler, on_progress=tell, **cut, **options)
-        end = time.perf_counter()
-        packets, other = result_sizes(out)
+    report = upscale_video(path, out, upscaler=upscaler, on_progress=tell, **cut, **options)
+    spent = time.perf_counter() - begin
+    packets, other = result_sizes(out)
     (first, done), (last, all_) = marks[0], marks[-1]
     pace = (last - first) / (all_ - done) if all_ > done else None
-    fixed = max(0.0, end - begin - (pace or 0.0) * report.frames)
-    return _Run(report, report.frames, pace, fixed, end - begin, packets, other)
+    fixed = max(0.0, spent - (pace or 0.0) * report.frames)
+    return Excerpt(part, report, pace, fixed, spent, packets, other)
 
 
-def _predict_seconds(runs: list[_Run], frames: int) -> float:
+def predict(
+    path: Path,
+    facts: Facts,
+    gain: Gain,
+    excerpts: Sequence[Excerpt],
+    *,
+    segment: int,
+    wanted: Part | None = None,
+    limits: Limits | None = None,
+) -> Estimate:
+    """What enlarging the clip, or the `wanted` part of it, takes and brings, from excerpts of it.
+
+    segment  frames between two key frames of the result at most
+    """
+    frames = facts.frames or 1
+    covered = sum(one.report.duration for one in excerpts)
+    length = facts.duration or covered
+    if wanted is not None:
+        frames, length = max(1, round(wanted[1] * facts.fps)), wanted[1]
+    work = _predict_seconds(excerpts, frames)
+    enlarged = sum(one.report.frames for one in excerpts)
+    parts = [one.part for one in excerpts if one.part is not None and enlarged < frames]  # else nothing is guessed
+    factor = 1.0
+    if parts:
+        begin, end = (0.0, np.inf) if wanted is None else (wanted[0], wanted[0] + wanted[1])
+        sizes = [(moment, bytes_) for moment, bytes_ in packet_sizes(path, limits) if begin <= moment < end]
+        factor = complexity(sizes, parts)
+    packets = [packet for one in excerpts for packet in (settled(one.packets) if parts else one.packets)]
+    bytes_ = predict_bytes(packets, frames, segment, factor)
+    other = sum(one.other for one in excerpts) * max(1.0, length / covered)
+    return Estimate(
+        seconds=round(work, 3),
+        bytes=round(bytes_ + other),
+        gain=gain.over_bicubic,
+        network=gain.network,
+        bicubic=gain.bicubic,
+        frames=frames,
+        fps=round(frames / work, 3),
+        excerpts=tuple(parts) or ((0.0, round(covered, 3)),),
+        spent=round(sum(one.spent for one in excerpts), 3),
+        engine=excerpts[0].report.backend,
+    )
+
+
+def _predict_seconds(excerpts: Sequence[Excerpt], frames: int) -> float:
     """The whole's frames at the excerpts' pace, and once what the first took besides: opening, joining, verifying."""
-    paces = [(run.pace, run.frames) for run in runs if run.pace is not None]
-    if not paces or frames <= sum(run.frames for run in runs):
-        return sum(run.spent for run in runs) * frames / sum(run.frames for run in runs)
+    paces = [(one.pace, one.report.frames) for one in excerpts if one.pace is not None]
+    enlarged = sum(one.report.frames for one in excerpts)
+    if not paces or frames <= enlarged:
+        return sum(one.spent for one in excerpts) * frames / enlarged
     pace = sum(pace * count for pace, count in paces) / sum(count for _, count in paces)
-    return pace * frames + runs[0].fixed
+    return pace * frames + excerpts[0].fixed
 
 
-def _measure_gain(path: Path, upscaler: Upscaler, limits: Limits | None) -> tuple[float | None, float | None, float]:
-    """Mean PSNR of network and bicubic on sampled frames, and seconds that the network takes for a whole frame."""
-    found: list[tuple[float, float]] = []
-    pace = 0.0
-    for luma in sample_luma(path, SAMPLES, limits=limits):
-        if not pace:
-            upscaler.upscale(luma.plane[None], white=luma.white)  # the first call compiles for this size
-            begin = time.perf_counter()
-            upscaler.upscale(luma.plane[None], white=luma.white)
-            pace = time.perf_counter() - begin
-        try:
-            found.append(gain_of(luma, upscaler))
-        except InputError:
-            return None, None, pace
-    if not found:
-        return None, None, pace
-    network, bicubic = (float(np.mean([min(pair[index], EQUAL) for pair in found])) for index in (0, 1))
-    return network, bicubic, pace
+def _pace(luma: Luma, upscaler: Upscaler) -> float:
+    """Seconds for a whole frame; the first call compiles for this size, so a quick one is repeated."""
+    spent = 0.0
+    for _ in range(2):
+        begin = time.perf_counter()
+        upscaler.upscale(luma.plane[None], white=luma.white)
+        spent = time.perf_counter() - begin
+        if spent > ONE_LOOK:
+            break
+    return spent
+
+
+def _middle(luma: Luma, side: int | None) -> Luma:
+    if side is None:
+        return luma
+    top, left = (max(0, (whole - side) // 2) for whole in luma.plane.shape)
+    return replace(luma, plane=luma.plane[top : top + side, left : left + side])
 
 
 def clock(seconds: float) -> str:
