@@ -13,6 +13,7 @@ Closing the iterator (the tab was closed) or setting `cancelled` (Stop was press
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -151,7 +152,11 @@ class Runner:
         if zerogpu.active() and (gpu_seconds := gpu_seconds or self._estimate(args)):
             if zerogpu.fits(gpu_seconds):
                 try:
-                    yield from zerogpu.stream(gpu_seconds, function, args, kwargs)
+                    with contextlib.closing(zerogpu.stream(gpu_seconds, function, args, kwargs)) as messages:
+                        for message in messages:
+                            if cancelled is not None and cancelled.is_set():
+                                raise StoppedError
+                            yield message
                     return
                 except zerogpu.QuotaError as error:
                     yield Note(str(error))

@@ -24,6 +24,7 @@ from .hub import Address
 SDK = "6.31.0"  # of Gradio
 PYTHON = "3.12"  # what ZeroGPU offers
 TORCH = "torch>=2.11,<2.12"  # ZeroGPU goes no further; one range everywhere means that a Space runs what was tested
+ZERO = "spaces>=0.40,<1"  # ZeroGPU's decorator; Spaces installs it too, here it is said
 TENSORRT = "torch-tensorrt>=2.11,<2.12"
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"  # 200 MB instead of 3 GB
 PACKAGES = ("libgomp1",)  # OpenMP, which torch and OpenVINO share
@@ -36,10 +37,11 @@ class Hardware:
     flavor: str
     cpu: bool = False
     tensorrt: bool = False
+    zero: bool = False
 
 
 HARDWARE = {
-    "zero": Hardware("zero-a10g"),  # the name has stayed, the GPUs are newer
+    "zero": Hardware("zero-a10g", zero=True),  # the name has stayed, the GPUs are newer
     "cpu": Hardware("cpu-basic", cpu=True),
     "t4": Hardware("t4-small", tensorrt=True),
     "l4": Hardware("l4x1", tensorrt=True),
@@ -80,6 +82,7 @@ def publish(repository: str, *, hardware: str = "zero", dry_run: Path | None = N
         raise InputError(f"hardware {hardware!r} is not offered: use one of {', '.join(HARDWARE)}.")
     if not all(part and part.strip(".-") == part for part in repository.split("/")) or repository.count("/") != 1:
         raise InputError(f"{repository!r} is no Space: write owner/name.")
+    _preload()  # what is wrong with it is said before anything is written
     with _folder(dry_run) as folder:
         write(folder, hardware=hardware)
         files = tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
@@ -106,6 +109,7 @@ def requirements(hardware: str) -> str:
     lines = [CPU_WHEELS] if kind.cpu else []
     lines += [TORCH if line.startswith("torch>") else line for line in _dependencies()]
     lines += [TENSORRT] if kind.tensorrt else []
+    lines += [ZERO] if kind.zero else []
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """ZeroGPU: CUDA exists only inside functions decorated with `spaces.GPU`, for as long as was asked for beforehand.
 
 Everywhere else nothing of this does anything: `active()` is False and no module is imported. `prepare()` comes
-before the first `import torch`, because `spaces` replaces parts of torch.
+before the first `import torch`, because `spaces` replaces parts of torch, and before the page answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,16 @@ def active() -> bool:
 
 
 def prepare() -> None:
-    """Import `spaces` before torch on ZeroGPU; does nothing elsewhere."""
+    """On ZeroGPU import `spaces` before torch, and tell the platform which function needs the GPU; nothing elsewhere.
+
+    The platform stops a Space that does not report one while it starts. `spaces` reports when Gradio launches a page;
+    this page is mounted on a server of its own and never launched, so the report is made here.
+    """
     if active():
-        import spaces  # noqa: F401 (imported for its effect on torch)
+        import spaces
+
+        _decorated()
+        spaces.zero.startup()
 
 
 def duration(seconds: float, *_: object) -> int:
@@ -61,7 +68,7 @@ def fits(seconds: float) -> bool:
 
 def stream(
     seconds: float, function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, Any]
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Run a job on the GPU: yields its progress and `Done`, as `sandbox.Worker.stream`.
 
     Raises:

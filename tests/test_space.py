@@ -45,6 +45,7 @@ def test_a_dry_run_writes_what_a_space_needs(hardware, tmp_path, no_variable):
     wanted = (folder / "requirements.txt").read_text()
     assert ("tensorrt" in wanted) == (hardware in ("t4", "l4", "a10g"))
     assert ("whl/cpu" in wanted) == (hardware == "cpu")
+    assert ("spaces>" in wanted) == (hardware == "zero")
     assert "torch>=2.11,<2.12" in wanted
 
 
@@ -60,7 +61,7 @@ def test_the_repository_itself_is_a_space(no_variable):
     assert (ROOT / "packages.txt").read_text().split() == list(space.PACKAGES)
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = [line.split(">")[0] for line in wanted]
-    assert [line.split(">")[0] for line in space.requirements("zero").splitlines()] == names
+    assert [line.split(">")[0] for line in space.requirements("zero").splitlines()] == [*names, "spaces"]
 
 
 def test_pinned_weights_are_loaded_when_the_space_is_built(monkeypatch, tmp_path):
@@ -71,6 +72,7 @@ def test_pinned_weights_are_loaded_when_the_space_is_built(monkeypatch, tmp_path
     monkeypatch.setenv("ESPCN_WEIGHTS", "hf://a/b@main/w.safetensors")
     with pytest.raises(InputError, match="name a commit"):
         space.publish("owner/name", dry_run=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_wrong_options_are_sentences(tmp_path, no_variable):

@@ -53,14 +53,14 @@ def test_estimates_follow_the_file(tmp_path, make_clip, photo):
 
 
 JOBS = """
-import spaces_jobs, sys
+import spaces_jobs, sys, threading
 from espcn_demo import zerogpu
 zerogpu.prepare()
 import spaces, torch
 from espcn_demo.errors import InputError
 from espcn_demo.limits import Limits
 from espcn_demo.runner import Note, Runner
-from espcn_demo.sandbox import Done
+from espcn_demo.sandbox import Done, StoppedError
 from espcn_demo.storage import Storage
 from pathlib import Path
 
@@ -91,6 +91,10 @@ def test_jobs_on_zerogpu(tmp_path):
 
         def refuse():
             raise InputError("This picture is damaged.")
+
+        def count(on_progress):
+            for number in range(1_000):
+                on_progress(number)
         """)
     )
     run(
@@ -105,6 +109,18 @@ except RuntimeError:
 result, notes, messages = job(spaces_jobs.where)
 assert (result, notes, messages) == ("cuda", [], ["half"]), (result, notes, messages)
 assert spaces.asked == [zerogpu.duration(2.0)]
+
+# Stop ends a job on the GPU as well.
+stop, seen = threading.Event(), []
+try:
+    for message in runner.stream("video", "me", spaces_jobs.count, gpu_seconds=1.0, cancelled=stop):
+        seen.append(message)
+        if len(seen) == 3:
+            stop.set()
+    raise SystemExit("not stopped")
+except StoppedError:
+    assert seen == [0, 1, 2], seen
+assert not spaces.inside
 
 try:
     job(spaces_jobs.refuse)
@@ -134,7 +150,7 @@ def test_the_whole_page_touches_no_gpu_while_it_is_built(tmp_path):
         from espcn_demo.ui import server
         app = server.create()
         import sys
-        assert "spaces" in sys.modules
+        assert sys.modules["spaces"].reported, "the platform would stop a Space that has not told of its function"
         print("built")
         """,
         tmp_path,

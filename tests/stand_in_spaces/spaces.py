@@ -1,12 +1,13 @@
 """A stand-in for the `spaces` package: CUDA may be touched inside functions decorated with `GPU` only.
 
 It has to be imported before torch, as the real one. `asked` holds the durations that were asked for, in seconds;
-`refusal` makes the scheduler refuse.
+`refusal` makes the scheduler refuse; `reported` is True once `zero.startup` has told the platform of a function.
 """
 
 import functools
 import inspect
 import sys
+from types import SimpleNamespace
 
 if "torch" in sys.modules:
     raise ImportError("spaces has to be imported before torch")
@@ -16,6 +17,8 @@ import torch
 inside = False
 asked = []
 refusal = None
+reported = False
+_tasks = []
 
 
 class GradioError(Exception):
@@ -42,6 +45,7 @@ def GPU(task=None, duration=60):  # noqa: N802 (the package's name)
         return functools.partial(GPU, duration=duration)
     if inspect.iscoroutinefunction(task):
         raise TypeError("coroutines cannot be decorated")
+    _tasks.append(task)
 
     @functools.wraps(task)
     def decorated(*args, **kwargs):
@@ -57,3 +61,11 @@ def GPU(task=None, duration=60):  # noqa: N802 (the package's name)
             inside = False
 
     return decorated
+
+
+def _startup():
+    global reported
+    reported = bool(_tasks)
+
+
+zero = SimpleNamespace(startup=_startup)
