@@ -19,12 +19,12 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import zerogpu
+from . import weights, zerogpu
 from .desk import Desk, Ticket
 from .errors import InputError
 from .health import State
@@ -76,11 +76,15 @@ class Runner:
             with self.desk.take("the server itself") as ticket:
                 ticket.wait(self.limits.job_seconds)
                 # The process has warmed itself by then; this only asks for the engine's name.
-                for message in self.worker.stream(self._warm, timeout=self.limits.job_seconds, cancelled=None):
-                    if isinstance(message, Done):
-                        self.state.engine = str(message.result)
+                self.state.engine = str(self._result(self._warm))
+                if os.environ.get(weights.VARIABLE):
+                    log.warning("weights: %s", self._result(_weights))  # what serves instead, where they cannot be had
         except InputError as error:
             log.error("the engine does not start: %s", error)  # /healthz goes on saying that it is not ready
+
+    def _result(self, function: Callable[..., Any]) -> Any:  # noqa: ANN401 (what the function returns)
+        *_, last = self.worker.stream(function, timeout=self.limits.job_seconds, cancelled=None)
+        return last.result
 
     def stop(self) -> None:
         """End the worker and remove the files."""
@@ -118,11 +122,14 @@ class Runner:
             self.storage.require(room)
             with self.storage.using([*args, *kwargs.values()]), self.desk.take(visitor) as ticket:
                 yield from self._wait(ticket, cancelled)
-                for message in self._run(function, args, kwargs, cancelled, gpu_seconds):
-                    if isinstance(message, Done):
-                        outcome, seconds = "done", message.seconds
-                        self._count_stages(message.result)
-                    yield message
+                with contextlib.closing(self._run(function, args, kwargs, cancelled, gpu_seconds)) as messages:
+                    for message in messages:
+                        if isinstance(message, Done):
+                            outcome, seconds = "done", message.seconds
+                            self._count_stages(message.result)
+                        else:
+                            self.storage.require_slack()
+                        yield message
         except StoppedError:
             raise
         except InputError as error:
@@ -148,7 +155,7 @@ class Runner:
         kwargs: dict[str, Any],
         cancelled: threading.Event | None,
         gpu_seconds: float | None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         if zerogpu.active() and (gpu_seconds := gpu_seconds or self._estimate(args)):
             if zerogpu.fits(gpu_seconds):
                 try:
@@ -179,6 +186,12 @@ class Runner:
         if isinstance(stages, dict):
             spent = {str(name): one.get("spent") if isinstance(one, dict) else one for name, one in stages.items()}
             self.state.stages({name: float(one) for name, one in spent.items() if isinstance(one, int | float)})
+
+
+def _weights() -> str:
+    """The worker's weights and why it has taken them."""
+    found = weights.resolve()
+    return f"{found.name}, {found.reason}"
 
 
 def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with its attributes)

@@ -26,6 +26,7 @@ from .limits import Limits
 log = logging.getLogger(__name__)
 
 FULL = "The server's disk is full at the moment; please try again in {:.0f} minutes, when older results are removed."
+SLACK = 1.25  # a running job may exceed the budget by this factor, so that one which fits nearly is not lost
 MEASURED_FOR = 2.0  # seconds that a measured size is believed
 
 
@@ -71,6 +72,11 @@ class Storage:
     def require(self, extra: int = 0) -> None:
         """Raise InputError unless `extra` bytes more fit into the budget and onto the disk."""
         if not self.has_room(extra):
+            raise InputError(FULL.format(max(1.0, self.limits.retention_seconds / 60)))
+
+    def require_slack(self) -> None:
+        """Raise InputError when running jobs have written far more than there was room for when they began."""
+        if self.used() > SLACK * self.limits.disk or self.free() < self.limits.disk_reserve / 2:
             raise InputError(FULL.format(max(1.0, self.limits.retention_seconds / 60)))
 
     def has_room(self, extra: int = 0) -> bool:

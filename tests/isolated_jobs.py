@@ -69,3 +69,7 @@ def noisy():
 
 def report(stages):
     return {"stages": stages}
+
+
+def stand_in_engine():
+    return "stand-in"

@@ -4,7 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from isolated_jobs import add, defect, patient, refuse, report
+from isolated_jobs import add, defect, patient, refuse, report, stand_in_engine
 
 from espcn_demo.errors import InputError, WeightsError
 from espcn_demo.limits import Limits
@@ -77,6 +77,28 @@ def test_refusals_and_defects_are_told_apart(runner):
 def test_a_full_disk_refuses_before_queueing(runner):
     with pytest.raises(InputError, match="disk is full"):
         list(runner.stream("image", "me", add, 1, 1, room=10**15))
+
+
+def test_a_job_that_fills_the_disk_is_stopped(runner, tmp_path, monkeypatch):
+    stream = runner.stream("video", "me", patient, str(tmp_path))
+    while next(stream) != "started":
+        pass
+    monkeypatch.setattr(runner.storage, "free", lambda: 0)
+    with pytest.raises(InputError, match="disk is full"):
+        list(stream)
+    assert (tmp_path / "cleaned").exists()
+    assert (runner.desk.waiting, runner.desk.running) == (0, 0)
+
+
+def test_the_log_says_which_weights_serve(runner, monkeypatch, caplog):
+    monkeypatch.setenv("ESPCN_WEIGHTS", "no such weights")
+    one = Runner(runner.limits, runner.storage, warm=stand_in_engine)
+    try:
+        one._start()
+    finally:
+        one.worker.kill()
+    assert one.state.engine == "stand-in"
+    assert "weights: espcn_x2, bundled, because no weights named 'no such weights'" in caplog.text
 
 
 def request(host, session="s", **headers):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_the_budget_refuses_politely(storage):
     storage._size = (-module.MEASURED_FOR, 0)
     with pytest.raises(InputError, match="try again in"):
         storage.require()
+
+
+def test_a_running_job_has_some_slack(storage, monkeypatch):
+    for size, refused in ((10_001, False), (12_501, True)):
+        (storage.job() / "result").write_bytes(bytes(size - storage.used()))
+        storage._size = (-module.MEASURED_FOR, 0)
+        with pytest.raises(InputError, match="disk is full") if refused else nullcontext():
+            storage.require_slack()
 
 
 def test_close_leaves_nothing(tmp_path):
