@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from typing import Any
 
 import gradio as gr
@@ -10,23 +12,18 @@ from ..runner import Runner
 from . import about, api, four_tab, image_tab, results, video_tab, wording
 from .jobs import Jobs
 
-# Gradio names its upload buttons twice, by a label and by other words on them: people who speak to their browser say
-# what they read, so the words stay.
-NAMES = """
-() => {
-  const rename = () => document.querySelectorAll('button.upload-container[aria-label]').forEach((button) => {
-    if (button.innerText.trim()) button.removeAttribute('aria-label');
-  });
-  new MutationObserver(rename).observe(document.body, { childList: true, subtree: true });
-  rename();
-}
-"""
 # One description for search engines and screen readers; the icon is drawn here, so that nothing is fetched for it.
 HEAD = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     f'<meta name="description" content="{wording.HEAD}">'
     '<meta name="color-scheme" content="light dark">'
 )
+
+
+def script() -> str:
+    """What runs in the browser when the page has come."""
+    text = resources.files(__package__).joinpath("page.js").read_text("utf-8")
+    return text.replace("= SENTENCES", f"= {json.dumps(wording.INSTEAD)}")
 
 
 def build(runner: Runner) -> gr.Blocks:

@@ -93,7 +93,7 @@ def create(*, mcp: bool = False, limits: Limits | None = None) -> FastAPI:
         theme=theme.theme(),
         css=theme.css(),
         head=page.HEAD,
-        js=page.NAMES,
+        js=page.script(),
         footer_links=["api"],
         run_history=False,
         show_error=False,

@@ -29,7 +29,15 @@ NO_PICTURE = "Choose a picture first: drop it into the field on the left, paste 
 NO_CLIP = "Choose a clip first: drop it into the field above."
 NO_UPLOAD = "Choose a picture or a short clip first."
 STOPPED = "Stopped; nothing was kept. Press the button to start again."
-RESTARTED = "The server was restarted and does not have this file any more: please upload it again."
+RESTARTED = "The server was restarted and has no files from before: upload yours again."
+# What Gradio's own messages begin with -> what the page says in their place.
+INSTEAD = {
+    "Connection to the server was lost": "The server does not answer at the moment. Leave this page open: it loads by "
+    "itself when the server is back, and you can upload your file again.",
+    "Connection errored out": "The server cannot be reached: wait a moment, then try again.",
+    "Only files that were uploaded": RESTARTED,
+    "This application is currently busy": "Too many people are waiting already: try again in a minute.",
+}
 METHOD_NAMES = {
     "network": "ESPCN",
     "bicubic": "Bicubic",
@@ -41,7 +49,8 @@ METHOD_NAMES = {
 
 def header() -> str:
     """The page's heading."""
-    return f"<header class='page-head'><h1>{escape(HEAD)}</h1><p>{escape(INTRO)}</p></header>"
+    notice = f"<div class='status problem' role='alert' id='restarted' hidden>{escape(RESTARTED)}</div>"
+    return f"<header class='page-head'><h1>{escape(HEAD)}</h1><p>{escape(INTRO)}</p>{notice}</header>"
 
 
 def status(text: str, *, done: float | None = None, busy: bool = False) -> str:

@@ -28,6 +28,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",  # a camera that shows a test picture
+    "--use-fake-ui-for-media-stream",
 )
 PATIENCE = 120_000  # milliseconds that anything may take on a busy machine with two cores
 
@@ -74,43 +76,52 @@ def server(tmp_path_factory) -> Iterator[str]:
 
 
 class serve:  # noqa: N801 (used like a function)
-    """Start app.py on a free port and wait until its engine is warm."""
+    """Start app.py on a free port and wait until its engine is warm; `kill` and `start` are a server that crashed."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
-        self._log = (folder / "server.log").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py"), "--port", str(port), *arguments],
-            cwd=ROOT,
-            env={**os.environ, "ESPCN_FOLDER": str(folder / "files"), "GRADIO_ANALYTICS_ENABLED": "False"},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
+        self._log = folder / "server.log"
+        self._command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), *arguments]
+        self._environment = {
+            **os.environ,
+            "ESPCN_FOLDER": str(folder / "files"),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+        }
 
-    def __enter__(self) -> str:
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
         deadline = time.monotonic() + PATIENCE / 1000
         while time.monotonic() < deadline:
-            assert self._process.poll() is None, f"the server ended: {Path(self._log.name).read_text()}"
+            assert self._process.poll() is None, f"the server ended: {self._log.read_text()}"
             try:
                 with urllib.request.urlopen(f"{self.address}/healthz", timeout=5) as answer:
                     if b'"ready":true' in answer.read():
-                        return self.address
+                        return
             except OSError:
                 pass  # not listening yet
             time.sleep(0.3)
-        raise AssertionError(f"the server did not become ready: {Path(self._log.name).read_text()}")
+        raise AssertionError(f"the server did not become ready: {self._log.read_text()}")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> str:
+        self.start()
+        return self.address
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
+            self.kill()
 
 
 @pytest.fixture
@@ -118,20 +129,31 @@ def open_page(chromium, server):
     """Opens the page; fails the test afterwards for script errors and for any request to another server."""
     contexts, problems = [], []
 
-    def open_(path: str = "/", *, width: int = 1280, height: int = 900, dark: bool = False, touch: bool = False):
+    def open_(
+        path: str = "/",
+        *,
+        at: str | None = None,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        touch: bool = False,
+        permissions: tuple[str, ...] = (),
+    ):
+        address = at or server
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             has_touch=touch,
             is_mobile=touch,
             reduced_motion="reduce",
+            permissions=permissions,
         )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-        page.on("request", lambda request: _inside(request.url, server, problems))
-        page.goto(server + path, timeout=PATIENCE)
+        page.on("request", lambda request: _inside(request.url, address, problems))
+        page.goto(address + path, timeout=PATIENCE)
         page.get_by_role("tab", name="Image").wait_for()
         return page
 
