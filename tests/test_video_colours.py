@@ -39,6 +39,14 @@ def test_tags_travel_and_patches_keep_their_code_values(tmp_path, name):
     assert np.abs(found - np.array(BARS)).max() <= 1
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_limited_range_is_told_when_nothing_else_is(tmp_path, codec):
+    source = write(tmp_path / "in.mkv", [bars_frame("yuv420p")] * 2, codec="ffv1", tags={"color_range": 1})
+    assert tags_of(source)[0] == [2, 2, 2, 1]
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest(), codec=codec)
+    assert tags_of(tmp_path / "out.mp4")[0] == [2, 2, 2, 1]
+
+
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"])
 @pytest.mark.parametrize("codec", ["h264", pytest.param("hevc", marks=pytest.mark.slow)])
 def test_chroma_layout_and_depth_are_kept(tmp_path, pix_fmt, codec):
@@ -79,6 +87,30 @@ def test_hdr_stays_hdr(tmp_path, codec, transfer):
     assert after["CONTENT_LIGHT_LEVEL"] == before["CONTENT_LIGHT_LEVEL"]
     for a, b in zip(rationals(before), rationals(after), strict=True):
         assert abs(a - b) <= max(Fraction(1, 10000), a / 1000)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [
+    (".mp4", "h264"), (".mkv", "hevc"), (".mov", "hevc"), pytest.param(".webm", "av1", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_hdr_metadata_are_in_the_header_too(tmp_path, suffix, codec):
+    """Players look there first; FFmpeg's description of a file names what its header holds, not what frames carry."""
+    light = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,500):cll=1000,400"
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
+    source = write(tmp_path / "in.mp4", [bars_frame("yuv420p10le")] * 2, options={"x264-params": light}, tags=tags)
+    assert "Mastering Display" not in description(source)
+    upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest(), codec=codec)
+    told = description(tmp_path / f"out{suffix}")
+    assert "r(0.6800,0.3200) g(0.2650,0.6900) b(0.1500 0.0600) wp(0.3127, 0.3290)" in told
+    assert "min_luminance=0.050000, max_luminance=1000.000000" in told and "MaxCLL=1000, MaxFALL=400" in told
+
+
+def test_light_beyond_its_fields_is_left_out_of_the_header(tmp_path):
+    from espcn_demo.video.light import Light, lit
+
+    with av.open(str(write(tmp_path / "in.mp4", [photo_frame(0)] * 2))) as container:
+        template = container.streams.video[0]
+        with lit(template, Light(display=(70_000,) * 10, level=(70_000, 1))) as same:
+            assert same is template
 
 
 def hdr_of(path):
@@ -164,8 +196,9 @@ def test_alpha_webm_keeps_alpha(tmp_path):
     alpha = plane(frame, 3)
     alpha[:, :32], alpha[:, 32:] = 255, 40
     source = write(tmp_path / "in.webm", [frame] * 3, codec="libvpx-vp9", options={"auto-alt-ref": "0", "crf": "10"},
-                   time_base=Fraction(1, 1000))  # fmt: skip
+                   time_base=Fraction(1, 1000), tags=TAGS["bt709"])  # fmt: skip
     upscale_video(source, tmp_path / "out.webm", upscaler=Nearest(), crf=10)
+    assert tags_of(tmp_path / "out.webm") == tags_of(source) == ([1, 1, 1, 1], [1, 1, 1, 1])
     with av.open(str(tmp_path / "out.webm")) as container:
         stream = container.streams.video[0]
         assert stream.metadata.get("alpha_mode") == "1"
@@ -176,16 +209,28 @@ def test_alpha_webm_keeps_alpha(tmp_path):
     assert np.abs(found[:, :56] - 255).max() <= 4 and np.abs(found[:, 72:] - 40).max() <= 4
 
 
-def location_of(path):
-    """The chroma location that FFmpeg's description of the file names."""
+def test_vp8_with_alpha_is_bt601(tmp_path):
+    source = write(tmp_path / "in.webm", [photo_frame(0, pix_fmt="yuva420p")] * 2, codec="libvpx",
+                   options={"auto-alt-ref": "0"}, time_base=Fraction(1, 1000))  # fmt: skip
+    upscale_video(source, tmp_path / "out.webm", upscaler=Nearest())
+    assert tags_of(tmp_path / "out.webm")[0][0] == 5
+
+
+def description(path):
+    """FFmpeg's description of a file at its most talkative."""
     av.logging.set_libav_level(av.logging.VERBOSE)
     av.logging.set_level(av.logging.VERBOSE)
     try:
         with av.open(str(path)) as container:
-            text = container.dumps_format()
+            return container.dumps_format()
     finally:
         av.logging.set_level(None)
         av.logging.set_libav_level(av.logging.INFO)
+
+
+def location_of(path):
+    """The chroma location that FFmpeg's description of the file names."""
+    text = description(path)
     return [word for word in ("topleft", "left", "center", "top") if f", {word})" in text or f", {word}," in text]
 
 

@@ -96,6 +96,15 @@ def test_pixel_aspect_is_kept(tmp_path, suffix, codec):
     assert not any(data.type.name == "DISPLAYMATRIX" for data in iter(decoded(tmp_path / f"out{suffix}")[0].side_data))
 
 
+@pytest.mark.parametrize("aspect", [Fraction(8, 9), Fraction(10, 11), Fraction(64, 45)])
+def test_matroska_keeps_pixel_aspects_exactly(tmp_path, aspect):
+    """Also those that give no whole number of pixels: 128 by 8/9."""
+    source = write(tmp_path / "in.mp4", [marked()] * 2, aspect=aspect)
+    upscale_video(source, tmp_path / "out.mkv", upscaler=Nearest(), codec="vp9")  # which does not carry it itself
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == aspect
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 2), (3, 5), (161, 121), (33, 2), (63, 47)])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", pytest.param("yuv444p", marks=pytest.mark.slow)])
 def test_odd_sizes(tmp_path, width, height, pix_fmt):

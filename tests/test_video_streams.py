@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import pytest
+from av.stream import Disposition
 
 from espcn_demo.video import upscale_video
 from tests.clips import packets, photo_frame, tone, write
@@ -161,21 +162,73 @@ def test_unusual_metadata_survives_in_mp4(tmp_path):
     assert metadata["title"] == "A title" and metadata["my_own_key"] == "my own value"
 
 
-def test_cover_picture_is_kept(tmp_path):
-    from av.stream import Disposition
+def with_cover(path, **metadata):
+    """A clip with a cover picture and, beside a title, the given metadata."""
 
     def extra(container):
+        container.metadata.update({"title": "A title", **metadata})
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
         cover.disposition = Disposition.attached_pic
         made = cover.encode(photo_frame(0, pix_fmt="yuvj420p"))
         return made + cover.encode(None)
 
-    source = write(tmp_path / "in.mp4", frames(5), extra=extra)
-    report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
-    with av.open(str(tmp_path / "out.mp4")) as container:
+    return write(path, frames(5), extra=extra)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_cover_picture_is_kept(tmp_path, suffix):
+    source = with_cover(tmp_path / "in.mp4")
+    middle, out = tmp_path / f"middle{suffix}", tmp_path / f"out{suffix}"
+    assert upscale_video(source, middle, upscaler=Nearest()).notes == ()
+    report = upscale_video(middle, out, upscaler=Nearest())  # an attachment in Matroska, which must be seen as one
+    with av.open(str(out)) as container:
         assert [bool(s.disposition & Disposition.attached_pic) for s in container.streams.video] == [False, True]
-    assert report.frames == 5 and packets(tmp_path / "out.mp4", "video")[1] == packets(source, "video")[1]
+    assert report.frames == 5 and report.notes == ()
+    assert packets(out, "video")[1] == packets(source, "video")[1]
+
+
+def test_a_cover_that_mov_cannot_hold_is_said(tmp_path):
+    report = upscale_video(with_cover(tmp_path / "in.mp4"), tmp_path / "out.mov", upscaler=Nearest())
+    assert any("cover" in note and "left out" in note for note in report.notes)
+
+
+def test_a_cover_goes_before_unusual_metadata_and_that_is_said(tmp_path):
+    source = tmp_path / "in.mkv"
+    upscale_video(with_cover(tmp_path / "in.mp4"), source, upscaler=Nearest())
+
+    def extra(container):
+        container.metadata.update({"title": "A title", "MY_KEY": "my value"})
+        with av.open(str(source)) as covered:
+            container.add_attachment("cover.jpg", "image/jpeg", bytes(next(covered.demux(covered.streams.video[1]))))
+        return []
+
+    write(tmp_path / "both.mkv", frames(5), extra=extra, time_base=Fraction(1, 1000))
+    report = upscale_video(tmp_path / "both.mkv", tmp_path / "out.mp4", upscaler=Nearest())
+    assert len(packets(tmp_path / "out.mp4", "video")) == 2 and summary(tmp_path / "out.mp4")[2]["title"] == "A title"
+    assert any("MY_KEY" in note for note in report.notes)
+
+
+def test_titles_of_tracks_go_to_mp4_and_back(tmp_path):
+    def extra(container):
+        made = tone(container) + tone(container, language="ger")
+        for stream, title in zip(container.streams.audio, ("Main", "Commentary"), strict=True):
+            stream.metadata["title"] = title
+        return made
+
+    source = write(tmp_path / "in.mkv", frames(5), extra=extra, time_base=Fraction(1, 1000))
+    upscale_video(source, tmp_path / "middle.mp4", upscaler=Nearest())
+    upscale_video(tmp_path / "middle.mp4", tmp_path / "again.mp4", upscaler=Nearest())
+    upscale_video(tmp_path / "again.mp4", tmp_path / "out.mkv", upscaler=Nearest())
+    for name, key in (("middle.mp4", "handler_name"), ("again.mp4", "name"), ("out.mkv", "title")):
+        with av.open(str(tmp_path / name)) as container:
+            assert [stream.metadata.get(key) for stream in container.streams.audio] == ["Main", "Commentary"]
+
+
+def test_the_track_of_chapter_titles_is_not_taken_for_a_loss(tmp_path):
+    upscale_video(rich(tmp_path / "in.mkv"), tmp_path / "middle.mp4", upscaler=Nearest())
+    report = upscale_video(tmp_path / "middle.mp4", tmp_path / "out.mp4", upscaler=Nearest())
+    assert report.notes == () and summary(tmp_path / "out.mp4") == summary(tmp_path / "middle.mp4")
 
 
 def test_a_second_picture_stream_is_kept_as_it_is(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PLACEHOLDER = 180.0  # degrees
 _ROLL = bytes.fromhex("76708b767588") + struct.pack(">d", PLACEHOLDER)  # Projection holding ProjectionPoseRoll
-_UNIT_UNKNOWN, _UNIT_PIXELS = bytes.fromhex("54b28104"), bytes.fromhex("54b28100")  # DisplayUnit
+_UNIT, _UNKNOWN, _PIXELS, _RATIO = bytes.fromhex("54b281"), b"\4", b"\0", b"\3"  # DisplayUnit and its values
 _HEADER = 1 << 16  # bytes; the track headers come first
 _LARGEST = 65_535
 
@@ -26,21 +26,27 @@ def write_aspect(path: Path, width: int, height: int, aspect: Fraction) -> bool:
         if at < 0:
             return False
         file.seek(at)
-        file.write(_display(width, height, aspect))
-        unit = head.find(_UNIT_UNKNOWN, max(0, at - 64), at + 64)
-        if unit >= 0:
-            file.seek(unit)
-            file.write(_UNIT_PIXELS)
+        across, down, unit = _display(width, height, aspect)
+        file.write(_element(across, down))
+        told = head.find(_UNIT + _UNKNOWN, max(0, at - 64), at + 64)
+        if told >= 0:
+            file.seek(told)
+            file.write(_UNIT + unit)
     return True
 
 
-def _display(width: int, height: int, aspect: Fraction) -> bytes:
+def _display(width: int, height: int, aspect: Fraction) -> tuple[int, int, bytes]:
+    """DisplayWidth, DisplayHeight and DisplayUnit: pixels where these are whole numbers, else the ratio alone."""
+    shown, ratio = Fraction(width) * aspect, Fraction(width, height) * aspect
+    if shown.denominator == 1 and shown <= _LARGEST:
+        return int(shown), height, _PIXELS
+    if max(ratio.numerator, ratio.denominator) <= _LARGEST:
+        return ratio.numerator, ratio.denominator, _RATIO
+    return min(_LARGEST, max(1, round(shown))), height, _PIXELS
+
+
+def _element(across: int, down: int) -> bytes:
     """DisplayWidth, DisplayHeight and Void, as long as the placeholder."""
-    shown = Fraction(width) * aspect
-    if shown <= _LARGEST:
-        across, down = round(shown), height
-    else:
-        across, down = width, round(height / aspect)
-    sizes = b"\x54\xb0\x82" + struct.pack(">H", max(1, across)) + b"\x54\xba\x82" + struct.pack(">H", max(1, down))
+    sizes = b"\x54\xb0\x82" + struct.pack(">H", across) + b"\x54\xba\x82" + struct.pack(">H", down)
     padding = len(_ROLL) - len(sizes) - 2
     return sizes + bytes([0xEC, 0x80 | padding]) + bytes(padding)

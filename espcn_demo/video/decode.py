@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _JUMP = 10  # seconds; times that go back by more start a new recording (a joined or restarted stream)
+_BT601 = 5  # ITU-T H.273
 _FLUSHES = 64  # refusals of a damaged stream's end before it is left alone
 
 
@@ -172,7 +173,11 @@ class Reader:
         from av.error import FFmpegError
 
         try:
-            return self._decoder.decode(packet)
+            frames = self._decoder.decode(packet)
+            if self._decoder.name == "libvpx":  # VP8 knows no other matrix (RFC 6386, 9.2), and libvpx names none
+                for frame in frames:
+                    frame.colorspace = _BT601
+            return frames
         except EOFError:
             return []
         except (FFmpegError, UnicodeDecodeError):
@@ -201,6 +206,7 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     if tags.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
         name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}[context.name]
         alpha: VideoCodecContext = av.CodecContext.create(name, "r")  # type: ignore[assignment]
+        alpha.color_primaries, alpha.color_trc = context.color_primaries, context.color_trc  # told by the container
         return alpha
     context.thread_type = "AUTO"
     return context

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .frames import Layout, Tags
+from .frames import LIMITED, UNKNOWN, Layout, Tags
 from .light import Light, svt_parameters, x26x_parameters
 from .settings import Settings
 
@@ -157,10 +157,18 @@ def _options(encoding: Encoding) -> dict[str, str]:
     crf = str(settings.crf)
     threads = "8" if encoding.width * encoding.height > _LARGE else "4"
     if name == "libx264":
-        params = x26x_parameters(encoding.light, "mastering-display", "cll")
+        params = [
+            *_plain_range(encoding, "videoformat=component"),
+            *x26x_parameters(encoding.light, "mastering-display", "cll"),
+        ]
         return {"preset": preset, "crf": crf, "threads": threads, "forced-idr": "1"} | _joined("x264-params", params)
     if name == "libx265":
-        params = ["log-level=error", "frame-threads=2", *x26x_parameters(encoding.light, "master-display", "max-cll")]
+        params = [
+            "log-level=error",
+            "frame-threads=2",
+            *_plain_range(encoding, "range=limited"),
+            *x26x_parameters(encoding.light, "master-display", "max-cll"),
+        ]
         return {"preset": preset, "crf": crf} | _joined("x265-params", params)
     if name == "libsvtav1":
         return {"preset": preset, "crf": crf} | _joined("svtav1-params", svt_parameters(encoding.light))
@@ -170,6 +178,13 @@ def _options(encoding: Encoding) -> dict[str, str]:
     if name == "ffv1":
         return {"level": "1"}  # without slices, which very small frames cannot have
     return {"preset": settings.preset or "p4", "rc": "vbr", "cq": crf, "b": "0"}
+
+
+def _plain_range(encoding: Encoding, parameter: str) -> list[str]:
+    """What makes x264 and x265 write limited range when no other tag is there: they leave out what is the default."""
+    tags = encoding.tags
+    colours = {tags.matrix, tags.primaries, tags.transfer} - {UNKNOWN}
+    return [parameter] if tags.range == LIMITED and not colours else []
 
 
 def _joined(option: str, params: list[str]) -> dict[str, str]:

@@ -41,8 +41,9 @@ def complete(clip: Clip, workshop: Workshop, out: Path, *, first: float | None, 
     draft = workshop.folder / f"draft{out.suffix}"
     joined = _join(clip, workshop, draft)
     span = (segments[-1].last - segments[0].first) * clip.encoding.time_base
-    if clip.encoding.settings.container != "gif":
-        verify(draft, Expected(workshop.frames, span, first, last))
+    if clip.encoding.settings.container == "gif" and clip.encoding.layout.alpha:
+        first = last = None  # what lies under transparent places is gone
+    verify(draft, Expected(workshop.frames - joined.dropped, span, first, last))
     os.replace(draft, out)
     return joined
 
@@ -60,7 +61,7 @@ def report(
 ) -> VideoReport:
     """What became of the clip."""
     encoding = clip.encoding
-    frames = sum(segment.frames for segment in segments)
+    frames = sum(segment.frames for segment in segments) - joined.dropped
     length = float((segments[-1].last + segments[-1].hold - segments[0].first) * encoding.time_base)
     return VideoReport(
         input=str(clip.path),

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aspect import PLACEHOLDER, write_aspect
+from .cover import keeps_cover
 from .encode import Encoding
 from .light import lit
+from .metadata import copy_metadata, describe, unusual_keys
 from .routes import Window
 from .segments import Segment, packets
-from .side import SideStreams, copy_metadata, describe_video
+from .side import SideStreams
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -22,21 +24,14 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-# Names that MP4's own metadata boxes know; others need the key-value boxes, which fewer players read.
-_MP4_KEYS = {
-    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping"),
-    *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "compilation"),
-    *("creation_time", "language", "handler_name", "encoder", "location", "location-eng", "make", "model", "timecode"),
-    *("performer", "rating", "media_type", "hd_video", "gapless_playback", "season_number", "episode_sort"),
-}
-
 
 @dataclass(frozen=True)
 class Joined:
-    """What went into the result beside the picture."""
+    """What went into the result beside the picture; `dropped` frames are those that a GIF cannot show."""
 
     audio: str
     notes: tuple[str, ...]
+    dropped: int = 0
 
 
 def join(
@@ -56,14 +51,15 @@ def join(
     from av.error import ArgumentError, InvalidDataError
 
     side = SideStreams()
-    options = _options(encoding, source)
+    unusual = bool(unusual_keys(source)) and not keeps_cover(source, encoding.settings.container)
+    options = _options(encoding, unusual=unusual)
     with (
         av.open(str(folder / segments[0].file)) as first,
         lit(first.streams.video[0], encoding.light) as template,
         av.open(str(out), "w", format=encoding.settings.container, container_options=options) as container,
     ):
         video = _add_video(container, template, encoding)
-        describe_video(chosen, video)
+        describe(chosen, video)
         end = (segments[-1].last + segments[-1].hold) * encoding.time_base
         side.add(source, chosen, container, window)
         copy_metadata(source, container, window, times_end=end)
@@ -102,14 +98,14 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
     return video
 
 
-def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
+def _options(encoding: Encoding, *, unusual: bool) -> dict[str, str]:
     """Muxer options: MP4's index in front, so that a browser can play at once, and exact edit lists."""
     if encoding.settings.container not in ("mp4", "mov"):
         # Sound that begins before zero (an encoder's lead-in) would move the picture by as much.
         changed_later = {"write_crc32": "0"} if _displays(encoding) else {}
         return {"avoid_negative_ts": "disabled"} | changed_later
     flags = "+faststart"
-    if any(key.lower() not in _MP4_KEYS for key in _free_keys(source)):
+    if unusual:
         flags += "+use_metadata_tags"
     options = {"movflags": flags}
     if encoding.time_base.denominator <= 1_000_000:
@@ -120,11 +116,6 @@ def _options(encoding: Encoding, source: InputContainer) -> dict[str, str]:
 def _displays(encoding: Encoding) -> bool:
     """Whether the container's own display size must say the pixel aspect."""
     return encoding.settings.container in ("matroska", "webm") and encoding.aspect not in (None, 1)
-
-
-def _free_keys(source: InputContainer) -> list[str]:
-    brands = ("major_brand", "minor_version", "compatible_brands")
-    return [key for key in source.metadata if key.lower() not in brands]
 
 
 def _ours(pictures: Iterator[Packet[Any]], video: Stream) -> Iterator[Packet[Any]]:

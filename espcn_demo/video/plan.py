@@ -12,6 +12,7 @@ from . import source
 from .clip import open_clip
 from .encode import Encoding
 from .facts import Facts
+from .gif import FASTEST, gif_notes
 from .routes import Copy, Window
 from .settings import Settings, check_settings
 from .side import NAMES, SideStreams
@@ -63,6 +64,8 @@ def plan(
         encoding, notes, segment = clip.encoding, list(clip.notes), clip.segment
     side = _side_streams(path, settings, limits)
     notes += side.notes
+    if settings.container == "gif":
+        notes += gif_notes(encoding, fast=facts.fps > FASTEST, late=facts.start >= 0.01)
     left_out = [note for note in notes if "left out" in note or "holds no transparency" in note]
     copied = tuple(index for index, route in side.routes.items() if isinstance(route, Copy))
     return Plan(
@@ -119,7 +122,7 @@ def _kept(facts: Facts, encoding: Encoding, settings: Settings, copied: tuple[in
     if encoding.layout.bits >= facts.bits and not gif:
         kept.append(f"{facts.bits} bits a sample.")
     if facts.hdr and encoding.layout.bits >= 10:
-        light = f" with {' and '.join(facts.light)}" if facts.light else ""
+        light = f" with {' and '.join(facts.light)}, in the stream and in the container's header" if facts.light else ""
         kept.append(f"HDR ({facts.hdr}){light}.")
     if facts.alpha and encoding.layout.alpha:
         kept.append("Transparency.")

@@ -7,11 +7,12 @@ says why: nothing disappears in silence.
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from .cover import attach_cover, is_cover, keeps_cover, read_covers, takes_cover
+from .metadata import describe, unusual_keys
 from .routes import Copy, Route, Sound, Text, Window
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ SUBTITLES = {
 }
 TEXT_ENCODER = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 NAMES = {"mp4": "MP4", "mov": "MOV", "webm": "WebM", "matroska": "Matroska", "gif": "GIF"}
-_OWN_KEYS = re.compile(
-    r"(?i)^(encoder|duration|major_brand|minor_version|compatible_brands|alpha_mode|rotate|bps|number_of_.*|_statistics.*"
-    r"|vendor_id|source_id)(-\w+)?$"
-)
-_QUICKTIME = {"fre": "fra", "deu": "ger", "nld": "dut", "ell": "gre", "zho": "chi"}  # the names that FFmpeg's MOV knows
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _ASS_HEADER = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
@@ -65,16 +61,21 @@ class SideStreams:
 
     def add(self, source: InputContainer, chosen: Stream, out: OutputContainer, window: Window) -> None:
         """Add a stream to `out` for every one of `source` that can go there."""
+        covers = read_covers(source) if out.format.name == "matroska" else {}
         for stream in source.streams:
-            if stream.index == chosen.index:
+            if stream.index == chosen.index or _tells_chapters(stream, source):
+                continue
+            if stream.index in covers:
+                attach_cover(stream, covers[stream.index], out)
                 continue
             route = self._route(stream, out, window)
             if route is not None:
                 self.routes[stream.index] = route
+        unusual = unusual_keys(source)
+        if unusual and keeps_cover(source, out.format.name):
+            self.notes.append(f"metadata {', '.join(unusual)} left out: MP4 holds either these or a cover picture")
 
     def _route(self, stream: Stream, out: OutputContainer, window: Window) -> Route | None:
-        from av.stream import Disposition
-
         container = out.format.name
         kind, codec = str(stream.type), _codec(stream)
         what = f"{kind} stream {stream.index} ({codec})"
@@ -94,12 +95,18 @@ class SideStreams:
         if kind == "video" and not getattr(stream.codec_context, "pix_fmt", None):
             self.notes.append(f"{what} was left out: it holds no frames")
             return None
+        cover = kind == "video" and is_cover(stream)
+        if cover and not takes_cover(stream, container):
+            self.notes.append(
+                f"cover picture {stream.index} ({codec}) was left out: {NAMES[container]} does not hold it"
+            )
+            return None
         if _holds(container, kind, codec) and _accepted(stream, container):
             if kind == "audio" and self.audio == "none":
                 self.audio = "copied"
-            if kind == "video" and not stream.disposition & Disposition.attached_pic:
+            if kind == "video" and not cover:
                 self.notes.append(f"{what} was kept at its own size: one picture stream is enlarged")
-            return Copy(_template(stream, out), window, bool(stream.disposition & Disposition.attached_pic))
+            return Copy(_template(stream, out), window, cover)
         if kind == "audio":
             return self._sound(stream, out, window, what)
         if kind == "subtitle" and codec in TEXT:
@@ -119,7 +126,7 @@ class SideStreams:
         target: Any = out.add_stream(name, rate=rate)
         target.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")  # PCM often names none
         target.codec_context.bit_rate = 96_000 * max(1, (context.layout.nb_channels + 1) // 2) + 32_000
-        _describe(stream, target)
+        describe(stream, target)
         return Sound(stream, target, window)
 
     def _attach(self, stream: Any, out: OutputContainer) -> None:  # noqa: ANN401 (an attachment stream)
@@ -130,26 +137,10 @@ class SideStreams:
             self.notes.append(f"attachment {name} was left out: only Matroska (.mkv) holds attachments")
 
 
-def copy_metadata(source: InputContainer, out: OutputContainer, window: Window, *, times_end: Fraction) -> None:
-    """Copy the container's metadata and its chapters, those of a cut clip shifted and trimmed."""
-    out.metadata.update({key: value for key, value in source.metadata.items() if not _OWN_KEYS.match(key)})
-    begin = window.begin if window.begin is not None else Fraction(0)
-    end = window.end if window.end is not None else None
-    chapters = []
-    for chapter in source.chapters():
-        base = chapter["time_base"] or Fraction(1, 1000)
-        first = max(chapter["start"] * base, begin)
-        last = chapter["end"] * base if end is None else min(chapter["end"] * base, end)
-        if last > first:
-            shifted = {"start": round((first - window.shift) / base), "end": round((last - window.shift) / base)}
-            chapters.append({**chapter, "time_base": base, **shifted})
-    if chapters and out.format.name != "gif":
-        out.set_chapters(chapters)  # type: ignore[arg-type]  # a TypedDict with the same keys
-
-
-def describe_video(source: Stream, target: Stream) -> None:
-    """Give the enlarged stream the names, language and dispositions of the original."""
-    _describe(source, target)
+def _tells_chapters(stream: Stream, source: InputContainer) -> bool:
+    """Whether a stream is the text track in which MP4 and MOV keep the titles of chapters, which are copied as such."""
+    mine = stream.type == "data" and stream.name == "bin_data" and "mov" in source.format.name
+    return mine and bool(source.chapters())
 
 
 def _holds(container: str, kind: str, codec: str) -> bool:
@@ -176,7 +167,7 @@ def _accepted(stream: Stream, container: str) -> bool:
 
 def _template(stream: Stream, out: OutputContainer) -> Stream:
     target = out.add_stream_from_template(stream, opaque=True)
-    _describe(stream, target)
+    describe(stream, target)
     return target
 
 
@@ -185,15 +176,8 @@ def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> Any:  # no
     target.codec_context.subtitle_header = _ASS_HEADER
     target.codec_context.time_base = Fraction(1, 1000)
     target.time_base = Fraction(1, 1000)
-    _describe(stream, target)
+    describe(stream, target)
     return target
-
-
-def _describe(source: Stream, target: Stream) -> None:
-    target.metadata.update({key: value for key, value in source.metadata.items() if not _OWN_KEYS.match(key)})
-    target.disposition = source.disposition
-    if target.container.format.name == "mov" and target.metadata.get("language") in _QUICKTIME:
-        target.metadata["language"] = _QUICKTIME[target.metadata["language"]]
 
 
 def _codec(stream: Stream) -> str:
