@@ -5,12 +5,13 @@
     python -m train fit --data my_pictures --degradation compressed --minutes 30 --out weights/upload.safetensors
     torchrun --nproc-per-node 2 -m train fit --data my_pictures --steps 20000 --out weights/mine.safetensors
 
-Checkpoint, curves and TensorBoard events go to `--run`, by default runs/NAME for NAME.safetensors.
+Checkpoint, curves and TensorBoard events go to `--run-folder`, by default runs/NAME for NAME.safetensors.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import os
 import shlex
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--cache", type=Path, default=Path("runs/encoded"), help="folder that keeps encoded sequences")
     add("--out", type=Path, required=True, help="the weights to write, .safetensors")
-    add("--run", type=Path, help="folder for checkpoint and curves (default: runs/NAME)")
+    add("--run-folder", type=Path, help="folder for checkpoint and curves (default: runs/NAME)")
     add("--minutes", type=float, help="length of the run by the clock")
     add("--steps", type=int, help="length of the run in steps: the same result each time")
     add("--init", type=Path, help="weights or checkpoint to start from")
@@ -129,8 +130,10 @@ def _fit(args: argparse.Namespace, command: str) -> int:
         network=start_network(args.init).requires_grad_(True).train() if args.init else None,
         teacher=start_network(args.distill) if args.distill else None,
     )  # fmt: skip
+    if args.init:
+        about["init"] = {"file": args.init.name, "sha256": hashlib.sha256(args.init.read_bytes()).hexdigest()}
     trainer.state.about = about
-    folder = args.run or Path("runs") / args.out.stem
+    folder = args.run_folder or Path("runs") / args.out.stem
     checkpoint = folder / "checkpoint.pt"
     if args.resume and checkpoint.exists():
         trainer.state.load(checkpoint)
