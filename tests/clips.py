@@ -100,10 +100,20 @@ def write(
     return path
 
 
-def tone(container, *, seconds: float = 0.5, codec: str = "aac", hertz: int = 440, language: str = "eng", rate=48000):
+def tone(
+    container,
+    *,
+    seconds: float = 0.5,
+    codec: str = "aac",
+    hertz: int = 440,
+    language: str = "eng",
+    rate=48000,
+    bits=None,
+):
     """Add a track with a sine to an open container; returns its packets, to be muxed after the header is settled."""
     stream = container.add_stream(codec, rate=rate)
     stream.metadata["language"] = language
+    stream.codec_context.bit_rate = bits or 0
     form = stream.codec_context.format.name
     samples = np.sin(2 * np.pi * hertz / rate * np.arange(int(rate * seconds))).astype(np.float32) * 0.3
     resampler = av.AudioResampler(format=form, layout="stereo", rate=rate)

@@ -146,6 +146,18 @@ def test_sound_is_copied_where_it_can_be(tmp_path, codec, suffix, out):
     assert copied == (not report.notes)
 
 
+def test_the_last_samples_of_re_encoded_sound_are_there(tmp_path):
+    """A decoder that runs behind, as that of WMA, must be emptied at the end."""
+    source = write(tmp_path / "in.wmv", frames(5), codec="wmv2", time_base=Fraction(1, 25),
+                   extra=lambda c: tone(c, seconds=0.5, codec="wmav2", bits=128_000))  # fmt: skip
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    counts = []
+    for path in (source, tmp_path / "out.mp4"):
+        with av.open(str(path)) as container:
+            counts.append(sum(frame.samples for frame in container.decode(audio=0)))
+    assert counts[1] >= counts[0] > 20_000
+
+
 def test_no_sound_is_none(tmp_path):
     source = write(tmp_path / "in.mp4", frames(5))
     assert upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest()).audio == "none"

@@ -79,8 +79,9 @@ def test_edit_list_is_obeyed(tmp_path):
         tmp_path / "in.mp4", frames(), times=[time - 7200 for time in STEADY], time_base=BASE, rate=25,
         options={"bf": "0"}, container_options={"avoid_negative_ts": "disabled", "use_editlist": "1"},
     )  # fmt: skip
-    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    report = upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
     check(source, tmp_path / "out.mp4", BASE)
+    assert report.frames == 10 and report.notes == ()  # what the list hides is not missing
 
 
 def test_a_cut_keeps_sound_and_picture_together(tmp_path):
@@ -92,6 +93,17 @@ def test_a_cut_keeps_sound_and_picture_together(tmp_path):
     with av.open(str(tmp_path / "out.mkv")) as container:
         sound = [packet.pts * packet.time_base for packet in container.demux(audio=0) if packet.size]
     assert 0 <= sound[0] < 0.03 and 0.55 < sound[-1] < 0.61
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".ts"])
+def test_a_cut_from_the_beginning_keeps_the_lead_in_of_sound(tmp_path, suffix):
+    """Also where the beginning is no whole number of microseconds, as in a transport stream."""
+    source = write(tmp_path / f"in{suffix}", frames(20), extra=lambda c: tone(c, seconds=0.8))
+    upscale_video(source, tmp_path / "out.mkv", upscaler=Nearest(), duration=0.4)
+    with av.open(str(source)) as before, av.open(str(tmp_path / "out.mkv")) as after:
+        first, found = next(before.demux(audio=0)), next(after.demux(audio=0))
+        assert bytes(first)[-200:] == bytes(found)[-200:]  # ADTS headers come off
+        assert abs(first.pts * first.time_base - found.pts * found.time_base) <= Fraction(1, 1000)
 
 
 def test_a_cut_starts_at_the_right_picture(tmp_path):

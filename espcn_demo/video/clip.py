@@ -79,7 +79,7 @@ class Clip:
     def _shortfall(self) -> Iterator[str]:
         """Frames that the headers promise and the data do not hold."""
         settings = self.encoding.settings
-        promised = 0 if settings.start or settings.duration is not None else self.stream.frames
+        promised = 0 if settings.start or settings.duration is not None else self.stream.frames - self.health.hidden
         if self.read < promised:
             yield f"the source holds {self.read} of the {promised} frames that its headers promise; all were kept"
 

@@ -35,6 +35,7 @@ class Health:
     repeated  frames that did not decode and repeat the one before
     patched   frames that decoded with gaps, which the decoder filled
     retimed   frames whose times did not rise and were moved
+    hidden    frames that an edit list hides
     cut_off   whether the data end in the middle
     """
 
@@ -42,6 +43,7 @@ class Health:
     patched: int = 0
     repeated: int = 0
     retimed: int = 0
+    hidden: int = 0
     cut_off: bool = False
 
 
@@ -160,6 +162,7 @@ class Reader:
             for packet in self._container.demux(self._stream):
                 if not packet.size:
                     break  # the demuxer's own sign of the end
+                self.health.hidden += packet.is_discard
                 stamp = packet.dts if self._by_order else packet.pts
                 if stamp is not None and not packet.is_discard:
                     heapq.heappush(due, stamp)

@@ -98,7 +98,8 @@ def clip_window(clip: Clip) -> Window:
     if not settings.start and settings.duration is None:
         return Window()
     begin = Fraction(max(0, clip.container.start_time or 0), 1_000_000) + settings.start
-    return Window(begin, None if settings.duration is None else begin + settings.duration, settings.start)
+    end = None if settings.duration is None else begin + settings.duration
+    return Window(begin if settings.start else None, end, settings.start)  # a sound's lead-in belongs to the beginning
 
 
 def _join(clip: Clip, workshop: Workshop, draft: Path) -> Joined:

@@ -97,11 +97,20 @@ class Sound:
 
     def convert(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
         """Encode what the packet holds; what does not decode is silent."""
+        if self._window.holds(packet):
+            self._window.move(packet)
+            yield from self._encode(packet)
+
+    def finish(self) -> Iterator[Packet[Any]]:
+        """Flush decoder, resampler and encoder."""
+        yield from self._encode(None)
+        for piece in self._resampler.resample(None):
+            yield from self._target.encode(piece)
+        yield from self._target.encode(None)
+
+    def _encode(self, packet: Packet[Any] | None) -> Iterator[Packet[Any]]:
         from av.error import FFmpegError
 
-        if not self._window.holds(packet):
-            return
-        self._window.move(packet)
         try:
             frames = self._source.decode(packet)  # type: ignore[attr-defined]  # audio streams decode
         except FFmpegError:
@@ -109,12 +118,6 @@ class Sound:
         for frame in frames:
             for piece in self._resampler.resample(frame):
                 yield from self._target.encode(piece)
-
-    def finish(self) -> Iterator[Packet[Any]]:
-        """Flush decoder, resampler and encoder."""
-        for piece in self._resampler.resample(None):
-            yield from self._target.encode(piece)
-        yield from self._target.encode(None)
 
 
 @dataclass
