@@ -1,6 +1,7 @@
 """Every frame comes out, at its own time, whatever the container's clock is."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import pytest
@@ -71,6 +72,27 @@ def test_many_segments_join_without_a_seam(tmp_path, monkeypatch):
     with av.open(str(tmp_path / "out.mp4")) as container:
         stamps = [packet.dts for packet in container.demux(video=0) if packet.size]
     assert stamps == sorted(set(stamps)) and len(stamps) == 23
+
+
+@pytest.mark.parametrize(("first", "suffix"), [(0, ".mp4"), (10023, ".mov")])
+def test_a_rate_that_milliseconds_only_round_is_exact_again(tmp_path, first, suffix):
+    stamps = [first + round(index * 1001 / 24) for index in range(24) if index != 7]  # one is missing
+    source = write(tmp_path / "in.mkv", frames(23), times=stamps, time_base=Fraction(1, 1000), rate=CLOCKS["film"][2],
+                   options={"bf": "2"})  # fmt: skip
+    upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
+    check(source, tmp_path / f"out{suffix}", Fraction(1, 1000))
+    gaps = [later - earlier for earlier, later in pairwise(times(tmp_path / f"out{suffix}"))]
+    assert set(gaps) == {Fraction(1001, 24000), Fraction(2002, 24000)}
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        stream = container.streams.video[0]
+        assert stream.duration * stream.time_base == 24 * Fraction(1001, 24000)
+
+
+def test_times_that_are_not_steady_stay_as_they_are(tmp_path):
+    stamps = [0, 42, 83, 127, 167, 210]  # the fourth is off by 2 ms
+    source = write(tmp_path / "in.mkv", frames(6), times=stamps, time_base=Fraction(1, 1000), rate=CLOCKS["film"][2])
+    upscale_video(source, tmp_path / "out.mp4", upscaler=Nearest())
+    assert times(tmp_path / "out.mp4") == [Fraction(stamp, 1000) for stamp in stamps]
 
 
 def test_edit_list_is_obeyed(tmp_path):

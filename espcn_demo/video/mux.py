@@ -17,6 +17,7 @@ from .metadata import copy_metadata, describe, unusual_keys
 from .routes import Window
 from .segments import Segment, packets
 from .side import SideStreams
+from .steady import Steady, find_steady, is_rounded
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -52,19 +53,22 @@ def join(
 
     side = SideStreams()
     unusual = bool(unusual_keys(source)) and not keeps_cover(source, encoding.settings.container)
-    options = _options(encoding, unusual=unusual)
+    steady = _steady(folder, segments, encoding)
+    time_base = steady.time_base if steady is not None else encoding.time_base
+    options = _options(encoding, time_base, unusual=unusual)
     with (
         av.open(str(folder / segments[0].file)) as first,
         lit(first.streams.video[0], encoding.light) as template,
         av.open(str(out), "w", format=encoding.settings.container, container_options=options) as container,
     ):
         video = _add_video(container, template, encoding)
+        video.time_base = time_base
         describe(chosen, video)
         end = (segments[-1].last + segments[-1].hold) * encoding.time_base
         side.add(source, chosen, container, window)
         copy_metadata(source, container, window, times_end=end)
         container.start_encoding()
-        pictures = _ours(packets(folder, segments, encoding.time_base), video)
+        pictures = _ours(packets(folder, segments, encoding.time_base), video, steady)
         refused = 0
         for packet in heapq.merge(pictures, _others(source, side), key=_time):
             try:
@@ -84,7 +88,6 @@ def join(
 
 def _add_video(container: OutputContainer, template: VideoStream, encoding: Encoding) -> VideoStream:
     video = container.add_stream_from_template(template, opaque=True)
-    video.time_base = encoding.time_base
     context = video.codec_context
     context.framerate = encoding.rate
     if encoding.aspect is not None:
@@ -98,7 +101,15 @@ def _add_video(container: OutputContainer, template: VideoStream, encoding: Enco
     return video
 
 
-def _options(encoding: Encoding, *, unusual: bool) -> dict[str, str]:
+def _steady(folder: Path, segments: list[Segment], encoding: Encoding) -> Steady | None:
+    """The clip's clock when its container only rounded it and MP4 or MOV can do better."""
+    tick, rate = encoding.time_base, encoding.rate
+    if encoding.settings.container not in ("mp4", "mov") or not is_rounded(tick, rate):
+        return None
+    return find_steady(sorted(packet.pts or 0 for packet in packets(folder, segments, tick)), tick, rate)
+
+
+def _options(encoding: Encoding, time_base: Fraction, *, unusual: bool) -> dict[str, str]:
     """Muxer options: MP4's index in front, so that a browser can play at once, and exact edit lists."""
     if encoding.settings.container not in ("mp4", "mov"):
         # Sound that begins before zero (an encoder's lead-in) would move the picture by as much.
@@ -108,8 +119,8 @@ def _options(encoding: Encoding, *, unusual: bool) -> dict[str, str]:
     if unusual:
         flags += "+use_metadata_tags"
     options = {"movflags": flags}
-    if encoding.time_base.denominator <= 1_000_000:
-        options["movie_timescale"] = str(encoding.time_base.denominator)
+    if time_base.denominator <= 1_000_000:
+        options["movie_timescale"] = str(time_base.denominator)
     return options
 
 
@@ -118,10 +129,10 @@ def _displays(encoding: Encoding) -> bool:
     return encoding.settings.container in ("matroska", "webm") and encoding.aspect not in (None, 1)
 
 
-def _ours(pictures: Iterator[Packet[Any]], video: Stream) -> Iterator[Packet[Any]]:
+def _ours(pictures: Iterator[Packet[Any]], video: Stream, steady: Steady | None) -> Iterator[Packet[Any]]:
     for packet in pictures:
         packet.stream = video
-        yield packet
+        yield packet if steady is None else steady.move(packet)
 
 
 def _others(source: InputContainer, side: SideStreams) -> Iterator[Packet[Any]]:
