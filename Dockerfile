@@ -1,10 +1,11 @@
-# The page for hosting it oneself. Build and run (read-only file system, no privileges, one writable temporary folder):
+# The page for hosting it oneself. Build and run (read-only file system, no privileges, one writable temporary volume,
+# which goes with the container; a tmpfs would count towards the memory):
 #
 #   docker build -t espcn .
-#   docker run --rm -p 7860:7860 --read-only --tmpfs /tmp:size=10g,mode=1777 --cap-drop ALL \
-#       --security-opt no-new-privileges --memory 8g --pids-limit 512 espcn
+#   docker run --rm -p 7860:7860 --read-only -v /tmp --cap-drop ALL --security-opt no-new-privileges --memory 8g \
+#       --pids-limit 512 espcn
 #
-# Limits are set with -e ESPCN_...; see README.md.
+# Limits are set with -e ESPCN_...; see README.md. Behind a proxy add -e ESPCN_PROXY=1.
 
 FROM python:3.12-slim-trixie AS build
 # Wheels only: nothing is compiled, and the CPU build of torch is a twentieth of the size.

@@ -15,6 +15,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import ClientDisconnect
+
 from . import answers, journal
 from .limits import MEBI, Limits
 from .storage import Storage
@@ -74,6 +76,8 @@ class Guard:
             await answer.refuse(refusal.status, str(refusal))
         except asyncio.CancelledError:
             return  # the server stops: uvicorn would log the whole stack of every page that is still open
+        except ClientDisconnect:
+            return  # in the middle of an upload; nobody is left to answer
         except Exception as error:
             log.error("a request failed: %s", journal.place(error))
             await answer.refuse(500, answers.SENTENCES[500])

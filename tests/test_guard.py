@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -292,6 +293,15 @@ def test_an_application_that_fails_after_its_answer_is_answered_once():
     asyncio.run(guard.Guard(application, limits=Limits())(scope, None, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert b"secret" not in sent[1]["body"]
+
+
+def test_a_visitor_who_leaves_is_no_error(caplog):
+    async def application(scope, receive, send):
+        raise ClientDisconnect
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(guard.Guard(application, limits=Limits())(scope, None, None))
+    assert caplog.records == []
 
 
 def test_errors_are_cleaned(bare, caplog):
