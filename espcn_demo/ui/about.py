@@ -37,7 +37,7 @@ def build(jobs: Jobs) -> None:
         except InputError as error:
             yield {status: wording.problem(str(error))}
 
-    fields.wire(button.click, speeds, None, [status, table])
+    fields.wire(button.click, speeds, None, [status, table], once=True)
 
 
 def _network() -> str:

@@ -203,7 +203,7 @@ ui.stage.addEventListener('pointerdown', (event) => {
   const near = Math.abs(event.clientX - box.left - ui.wipe.value / 100 * box.width) <= GRAB;
   const panning = root.hasAttribute('data-zoomed') && (difference || !near);
   if (difference && !panning) return;
-  drag = { panning, x: event.clientX, y: event.clientY };
+  drag = { panning, x: event.clientX, y: event.clientY, wipe: Number(ui.wipe.value) };
   ui.stage.setPointerCapture(event.pointerId);
   ui.wipe.focus({ preventScroll: true, focusVisible: false });
   if (!panning) setWipe((event.clientX - box.left) / box.width * 100);
@@ -216,6 +216,7 @@ ui.stage.addEventListener('pointermove', (event) => {
   drag.x = event.clientX;
   drag.y = event.clientY;
 });
+ui.stage.addEventListener('pointercancel', () => { if (drag) setWipe(drag.wipe); }); // the finger scrolls the page instead
 for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) ui.stage.addEventListener(end, () => { drag = null; });
 ui.stage.addEventListener('dblclick', (event) => {
   if (!value || value.kind === 'live') return;

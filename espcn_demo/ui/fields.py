@@ -39,9 +39,20 @@ def as_uploaded(component: Any) -> Any:  # noqa: ANN401 (any of Gradio's file co
     return component
 
 
-def wire(event: Callable[..., Any], function: Callable[..., Any], inputs: Any, outputs: Any) -> None:  # noqa: ANN401 (Gradio's)
-    """Let a component's event call a function of the page; it is no named endpoint, and shows its own progress."""
-    event(function, inputs, outputs, show_progress="hidden", api_visibility="private")
+def wire(
+    event: Callable[..., Any],
+    function: Callable[..., Any],
+    inputs: Any,  # noqa: ANN401 (Gradio's)
+    outputs: Any,  # noqa: ANN401 (Gradio's)
+    *,
+    once: bool = False,
+) -> None:
+    """Let a component's event call a function of the page; it is no named endpoint, and shows its own progress.
+
+    once  pass over events while an earlier one is worked on; else each counts, and `Jobs.run` lets the newest win
+    """
+    mode = "once" if once else "multiple"
+    event(function, inputs, outputs, show_progress="hidden", api_visibility="private", trigger_mode=mode)
 
 
 def quality() -> gr.Radio:
@@ -86,6 +97,14 @@ def outputs(hint: str, tab: str) -> dict[str, Any]:
     return shown
 
 
+def started(shown: dict[str, Any], stop: gr.Button, text: str) -> dict[Any, Any]:
+    """A tab's components when work begins: nothing of an earlier result can be taken for the new one's."""
+    blank = {shown[name]: "" for name in ("scores", "link")}
+    button = gr.DownloadButton("Download", value=None, interactive=False)
+    told = {shown["status"]: wording.status(text, busy=True), stop: gr.Button(interactive=True)}
+    return blank | told | {shown["download"]: button}
+
+
 def emptied(shown: dict[str, Any]) -> dict[Any, Any]:
     """A tab's components as they are before the first result."""
     blank = {shown[name]: "" for name in ("facts", "scores", "link")}
@@ -113,7 +132,7 @@ def link(address: str, keep_seconds: float) -> str:
     )
 
 
-def stop_button(stop: Callable[[str | None], int]) -> gr.Button:
+def stop_button(stop: Callable[[str | None], None]) -> gr.Button:
     """A Stop button that needs no place in the queue; `stop` is `Jobs.stop`."""
 
     def pressed(request: gr.Request) -> None:

@@ -24,7 +24,9 @@ def build(jobs: Jobs) -> dict[str, Any]:
     """Lay the tab out and wire it; the components that show a result."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
-            source = fields.as_uploaded(gr.File(label="Picture or short clip", file_count="single", height=160))
+            source = fields.as_uploaded(
+                gr.File(label="Picture or short clip", file_count="single", height=160, elem_classes="source")
+            )
             examples = fields.example_pictures()
             quality = fields.quality()
             measure = fields.measure()
@@ -52,6 +54,12 @@ def build(jobs: Jobs) -> dict[str, Any]:
         yield {source: str(path)}
         yield from _work(jobs, path, PictureSettings(q, m, w), outputs, stop, request)
 
+    def cleared(request: gr.Request) -> Update:
+        """An emptied field empties the result."""
+        jobs.clear(request, "four")
+        return fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
+
+    fields.wire(source.clear, cleared, None, everything)
     fields.wire(source.upload, run_four, [source, *values], everything)
     fields.wire(run.click, run_four, [source, *values], everything)
     fields.wire(examples.click, run_example, values, [source, *everything])
@@ -62,9 +70,9 @@ def _work(
     jobs: Jobs, path: Path, settings: PictureSettings, outputs: dict[str, Any], stop: gr.Button, request: gr.Request
 ) -> Iterator[Update]:
     status, folder = outputs["status"], jobs.folder()
-    yield {status: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
+    yield fields.started(outputs, stop, "Working on it.")
     try:
-        for message in jobs.run("image_4x", request, work_four.four, path, folder, settings, jobs.limits):
+        for message in jobs.run("image_4x", request, work_four.four, path, folder, settings, jobs.limits, place="four"):
             if text := words(message):
                 yield {status: wording.status(text, busy=True)}
             elif isinstance(message, Glimpse):

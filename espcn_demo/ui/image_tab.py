@@ -28,6 +28,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
                     image_mode=None,
                     sources=["upload", "clipboard", "webcam"],
                     height=250,
+                    elem_classes="source",
                 )
             )
             examples = fields.example_pictures()
@@ -40,12 +41,13 @@ def build(jobs: Jobs) -> dict[str, Any]:
                 run = gr.Button("Upscale", variant="primary", min_width=110)
                 stop = fields.stop_button(jobs.stop)
             with gr.Accordion("Several pictures at once", open=False):
-                many = gr.File(file_count="multiple", label="Pictures", height=140)
+                many = gr.File(file_count="multiple", label="Pictures", height=140, elem_id="image-several")
                 run_many = gr.Button("Upscale all")
         with gr.Column(scale=9, min_width=320):
             outputs = fields.outputs(wording.HINT_IMAGE, "image")
             gallery = gr.Gallery(
                 label="Results",
+                elem_id="image-gallery",
                 visible=False,
                 columns=3,
                 height=360,
@@ -73,7 +75,8 @@ def build(jobs: Jobs) -> dict[str, Any]:
         if path:
             yield from one(path, work.PictureSettings(q, m, w, s), request)
         else:
-            yield fields.emptied(outputs)
+            jobs.clear(request, "image")
+            yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
     def run_example(event: gr.EventData, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
         """Put an example into the field and upscale it."""
@@ -89,7 +92,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
     fields.wire(run.click, run_one, [source, *values], everything)
     fields.wire(measure.input, run_one, [source, *values], everything)
     fields.wire(examples.click, run_example, values, [source, *everything])
-    fields.wire(run_many.click, run_all, [many, *values], everything)
+    fields.wire(run_many.click, run_all, [many, *values], everything, once=True)
     return outputs
 
 
@@ -105,7 +108,7 @@ def _one(
     yield {status: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
     folder = jobs.folder()
     try:
-        for message in jobs.run("image", request, work.picture, path, folder, settings, jobs.limits):
+        for message in jobs.run("image", request, work.picture, path, folder, settings, jobs.limits, place="image"):
             if text := words(message):
                 yield {status: wording.status(text, busy=True)}
             elif isinstance(message, Done):

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..runner import Note, Runner, Waiting, visitor
-from ..sandbox import Done
+from ..sandbox import Done, StoppedError
 from . import wording
 
 if TYPE_CHECKING:
     import gradio as gr
+
+
+@dataclass(eq=False)
+class _Job:
+    """One job of a session: the place where its result is shown, its stop switch, and whether that place is taken."""
+
+    place: str
+    switch: threading.Event = field(default_factory=threading.Event)
+    replaced: bool = False
 
 
 class Jobs:
@@ -22,7 +32,7 @@ class Jobs:
     def __init__(self, runner: Runner) -> None:
         self.runner, self.limits = runner, runner.limits
         self._lock = threading.Lock()
-        self._switches: dict[str, dict[threading.Event, str]] = {}  # by session: each job's switch and its kind
+        self._jobs: dict[str, list[_Job]] = {}  # by session
 
     def folder(self) -> Path:
         """A new folder for one job's files."""
@@ -34,22 +44,32 @@ class Jobs:
         request: gr.Request | None,
         function: Callable[..., Any],
         *args: object,
+        place: str = "",
         **kwargs: Any,  # noqa: ANN401 (handed on to the runner as they are)
     ) -> Iterator[Any]:
-        """As `Runner.stream`, until it is done, refused, stopped by `stop`, or the iterator is closed."""
-        session = _session(request)
-        switch = threading.Event()
+        """As `Runner.stream`, until it is done, refused, stopped by `stop`, or the iterator is closed.
+
+        A later job for the same place on the page ends this one, and then it just says no more.
+        """
+        session, job = _session(request), _Job(place)
+        if place:
+            self.clear(request, place)
         with self._lock:
-            self._switches.setdefault(session, {})[switch] = kind
+            self._jobs.setdefault(session, []).append(job)
         try:
-            yield from self.runner.stream(kind, visitor(request), function, *args, cancelled=switch, **kwargs)
+            for message in self.runner.stream(kind, visitor(request), function, *args, cancelled=job.switch, **kwargs):
+                if job.replaced:
+                    return
+                yield message
+        except StoppedError:
+            if not job.replaced:
+                raise
         finally:
-            switch.set()
+            job.switch.set()
             with self._lock:
-                mine = self._switches.get(session, {})
-                mine.pop(switch, None)
-                if not mine:
-                    self._switches.pop(session, None)
+                self._jobs[session].remove(job)
+                if not self._jobs[session]:
+                    del self._jobs[session]
 
     def result(
         self,
@@ -69,25 +89,19 @@ class Jobs:
                 return message.result
         raise InputError(wording.STOPPED)
 
-    def running(self, request: gr.Request | None) -> int:
-        """How many jobs of this session wait or run."""
+    def clear(self, request: gr.Request | None, place: str) -> None:
+        """End this session's jobs for a place on the page: something else is to be shown there."""
         with self._lock:
-            return len(self._switches.get(_session(request), ()))
+            for job in self._jobs.get(_session(request), ()):
+                if job.place == place:
+                    job.replaced = True
+                    job.switch.set()
 
-    def supersede(self, request: gr.Request | None, kind: str) -> None:
-        """Stop this session's jobs of one kind, because another takes their place."""
+    def stop(self, session: str | None) -> None:
+        """Stop every job of a session."""
         with self._lock:
-            mine = [switch for switch, of in self._switches.get(_session(request), {}).items() if of == kind]
-        for switch in mine:
-            switch.set()
-
-    def stop(self, session: str | None) -> int:
-        """Stop every job of a session; the number of jobs that were told so."""
-        with self._lock:
-            mine = list(self._switches.get(session or "", ()))
-        for switch in mine:
-            switch.set()
-        return len(mine)
+            for job in self._jobs.get(session or "", ()):
+                job.switch.set()
 
 
 def _session(request: gr.Request | None) -> str:

@@ -18,6 +18,27 @@
       if (found) text.textContent = instead[found];
     }
   };
+  // What is pasted goes where it would be dropped: into the field of the tab that is open, which is emptied first and
+  // turned from the camera or the clipboard to files.
+  const put = (field, files, tries) => {
+    const input = field.querySelector('input[type="file"]');
+    if (input) {
+      input.files = files;
+      input.dispatchEvent(new Event('change', { bubbles: true }));
+    } else if (tries) {
+      const way = ['Remove Image', 'Clear', 'Upload file'].map((name) => field.querySelector(`[aria-label="${name}"]`));
+      way.find((button) => button)?.click();
+      setTimeout(() => put(field, files, tries - 1), 100);
+    }
+  };
+  document.addEventListener('paste', (event) => {
+    const field = [...document.querySelectorAll('.source')].find((one) => one.offsetParent);
+    if (!field || !event.clipboardData.files.length) return;
+    event.preventDefault();
+    const kept = new DataTransfer();
+    kept.items.add(event.clipboardData.files[0]);
+    put(field, kept.files, 20);
+  });
   new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
   mend();
 }

@@ -24,7 +24,9 @@ def build(jobs: Jobs) -> dict[str, Any]:
     """Lay the tab out and wire it; the components that show a result."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=300):
-            source = fields.as_uploaded(gr.File(label="Clip", file_types=fields.CLIPS, height=160))
+            source = fields.as_uploaded(
+                gr.File(label="Clip", file_types=fields.CLIPS, height=160, elem_classes="source")
+            )
             example = gr.Button("Try the example clip", size="sm")
             measure = fields.measure()
             with gr.Row():
@@ -51,7 +53,8 @@ def build(jobs: Jobs) -> dict[str, Any]:
                 jobs, "preview", work_clip.preview, Path(path), ClipSettings(*chosen), outputs, stop, request
             )
         else:
-            yield fields.emptied(outputs)
+            jobs.clear(request, "video")
+            yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
     def whole(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
         """Enlarge the clip, or measure on it."""
@@ -101,17 +104,9 @@ def _work(
     request: gr.Request,
 ) -> Iterator[Update]:
     status, folder = outputs["status"], jobs.folder()
-    if kind != "preview":
-        jobs.supersede(request, "preview")
-    yield {
-        status: wording.status("Reading the clip.", busy=True),
-        stop: gr.Button(interactive=True),
-        outputs["scores"]: "",
-        outputs["download"]: gr.DownloadButton("Download", value=None, interactive=False),
-        outputs["link"]: "",
-    }
+    yield fields.started(outputs, stop, "Reading the clip.")
     try:
-        for message in jobs.run(kind, request, job, path, folder, settings, jobs.limits):
+        for message in jobs.run(kind, request, job, path, folder, settings, jobs.limits, place="video"):
             if text := words(message):
                 yield {status: wording.status(text, busy=True)}
             elif isinstance(message, Glimpse):
@@ -119,11 +114,8 @@ def _work(
             elif isinstance(message, ClipResult):
                 yield show(message, folder, outputs, jobs, "video")
             elif isinstance(message, Done):
-                others = jobs.running(request) > 1  # a run that was started while the preview still went on
-                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=others)}
+                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=False)}
     except StoppedError:
-        if jobs.running(request):
-            return  # superseded: the run that took its place shows its own progress
         yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
     except InputError as error:
         yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}

@@ -65,6 +65,7 @@ class ClipResult:
     notes: tuple[str, ...]
     status: str
     scores: tuple[tuple[str, float, float], ...] = ()
+    caption: str = ""
     curve: Curve | None = None
     download: Path | None = None
     seconds: float = 0.0
@@ -85,11 +86,10 @@ class ClipResult:
 
     def shown(self, identity: str) -> Value:
         """What the tab shows of it, as plain values."""
-        caption = "Every frame shrunk by two, restored, and compared with the original (luma)"
         return {
             "compare": self.compared(identity),
             "facts": wording.facts(self.facts, self.notes),
-            "scores": wording.scores(self.scores, caption=caption) if self.scores else "",
+            "scores": wording.scores(self.scores, caption=self.caption) if self.scores else "",
             "download": {"path": str(self.download)} if self.download else None,
             "status": self.status,
         }
@@ -184,7 +184,10 @@ def video(
     )
     stages = {name: stage.spent for name, stage in report.stages.items()}
     told = (
-        ("Size", f"{report.width}×{report.height}"),
+        (
+            "Size",
+            f"{report.width // upscaler.scale}×{report.height // upscaler.scale} → {report.width}×{report.height}",
+        ),
         ("Frames", f"{report.frames}, {report.frames / report.seconds:.1f} a second"),
         ("In all", wording.duration(report.seconds)),
         ("Stages", wording.stages(stages)),
@@ -211,7 +214,7 @@ def _beside(
     status: str,
 ) -> ClipResult:
     """The result beside its source, drawn by the browser from the small one: nothing has to be enlarged for it."""
-    matrix = _matrix(report.height)
+    matrix = matrix_of(report.height)
     before = clips.write_clip(
         path,
         folder / "source.mp4",
@@ -247,13 +250,13 @@ def _with_bicubic(first: ClipResult, path: Path, folder: Path, settings: ClipSet
         start=settings.start,
         duration=settings.duration,
         crf=16,
-        matrix=_matrix(first.height),
+        matrix=matrix_of(first.height),
         limits=limits,
     )
     return replace(first, left=(*first.left, Side("Bicubic", plain.path)))
 
 
-def _matrix(height: int) -> str:
+def matrix_of(height: int) -> str:
     """What a browser takes an untagged clip of this height for; both sides follow it, so that their colours agree."""
     return "itu709" if height >= clips.HD_HEIGHT else "itu601"
 

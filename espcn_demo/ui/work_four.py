@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import previews
+from . import clips, previews
+from .compare import Side
 from .work import PictureResult, PictureSettings, engine, fitting, table
-from .work_clip import ClipResult, ClipSettings, video
+from .work_clip import ClipResult, ClipSettings, matrix_of, video
+from .work_measure import ONCE, measure_clip
 
 if TYPE_CHECKING:
     from ..image.picture import Picture
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 OWN = "ESPCN 4×"
 NAIVE = "Naive chain"
-ONCE = "2× then bicubic"
 WORTH = 0.05  # dB; less cannot be seen
 CLIP_SECONDS = 10.0  # of a clip are enlarged by four on the page
+NAIVE_PIXELS = 100_000_000  # of a result, up to which the naive chain is shown too: it takes as long as the result
+LOOKED_AT = 3  # frames on which a clip's verdict rests
 
 
 def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: Limits) -> PictureResult:
@@ -35,6 +38,7 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
         InputError: it cannot be read, or is beyond a quarter of the limit on pixels.
     """
     from ..image import read_picture, upscale_picture, write_picture
+    from ..measure import difference_from_bicubic
 
     began = time.perf_counter()
     original = read_picture(source, limits=replace(limits, pixels=max(1, limits.pixels // 4)))
@@ -57,7 +61,7 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
         scores = _scores(original, twice, chain, second=_has_second(settings.weights))
         verdict = _measured_verdict(scores)
     else:
-        verdict = _verdict(middle, large)
+        verdict = _verdict(difference_from_bicubic(middle, large))
     return PictureResult(
         left=tuple(sides),
         right=previews.picture_side(OWN, large, folder / "result.jpg"),
@@ -85,15 +89,62 @@ def four_clip(
     on_progress: Callable[[object], None],
     cancelled: Event,
 ) -> ClipResult:
-    """Enlarge a short clip by four.
+    """Enlarge a short clip by four, or measure on it.
 
     Raises:
         InputError: it cannot be read, or is beyond the limits.
     """
-    wanted = ClipSettings(settings.quality, False, settings.weights, end=CLIP_SECONDS, scale=4)
-    result = video(source, folder, wanted, limits, on_progress, cancelled)
+    settings, chosen = fitting(source, settings)
+    wanted = ClipSettings(settings.quality, settings.measure, settings.weights, end=CLIP_SECONDS, scale=4)
     note = f"The first {CLIP_SECONDS:.0f} seconds at most; `espcn video --scale 4` enlarges whole clips."
-    return replace(result, notes=(note, *result.notes))
+    if settings.measure:
+        result = measure_clip(source, folder, wanted, limits, on_progress, cancelled)
+        return replace(result, notes=(_measured_verdict(result.scores), note, *result.notes))
+    result = video(source, folder, wanted, limits, on_progress, cancelled)
+    twice, chain = (engine(scale, settings.weights, settings.quality) for scale in (2, 4))
+    more = _one_pass(source, folder, result, twice, limits, cancelled, second=_has_second(settings.weights))
+    verdict = _verdict(_apart(source, twice, chain, limits))
+    return replace(result, left=(*result.left, *more), notes=(verdict, note, *chosen, *result.notes))
+
+
+def _one_pass(
+    source: Path,
+    folder: Path,
+    result: ClipResult,
+    twice: Upscaler,
+    limits: Limits,
+    cancelled: Event,
+    *,
+    second: bool,
+) -> list[Side]:
+    """The clip enlarged by two and then bicubically, and, where that is quick, twice by the first pass's weights."""
+    from ..video import upscale_video
+
+    middle, plain, naive = (folder / f"{name}.mp4" for name in ("twice", "once", "naive"))
+    upscale_video(source, middle, upscaler=twice, crf=12, duration=CLIP_SECONDS, limits=limits, cancelled=cancelled)
+    clips.write_clip(middle, plain, factor=2, crf=16, matrix=matrix_of(result.height))
+    sides = [Side(ONCE, plain)]
+    if second and result.width * result.height * len(result.times) <= NAIVE_PIXELS:
+        upscale_video(middle, folder / "chain.mp4", upscaler=twice, cancelled=cancelled)
+        clips.write_clip(folder / "chain.mp4", naive, crf=14, matrix=matrix_of(result.height))
+        sides.append(Side(NAIVE, naive))
+    return sides
+
+
+def _apart(source: Path, twice: Upscaler, chain: Upscaler, limits: Limits) -> float:
+    """PSNR in dB between both passes and one pass enlarged bicubically, on a few frames before any encoder."""
+    from ..degrade import resize
+    from ..metrics import psnr
+    from ..video.luma import sample_luma
+
+    found = []
+    for luma in sample_luma(source, LOOKED_AT, duration=CLIP_SECONDS, limits=limits):
+        once, both = (
+            np.asarray(one.upscale(luma.plane[None], white=luma.white)[0], np.float32) / np.float32(luma.white)
+            for one in (twice, chain)
+        )
+        found.append(psnr(np.clip(resize(once, both.shape[1], both.shape[0]), 0, 1), both))
+    return float(np.mean(found))
 
 
 def is_picture(source: Path) -> bool:
@@ -163,10 +214,8 @@ def _measured_verdict(scores: tuple[tuple[str, float, float], ...]) -> str:
     return f"The second pass adds {gain:+.2f} dB to the 2× result enlarged bicubically."
 
 
-def _verdict(middle: Picture, large: Picture) -> str:
-    from ..measure import difference_from_bicubic
-
-    apart = difference_from_bicubic(middle, large)
+def _verdict(apart: float) -> str:
+    """What `apart` dB between both passes, and one enlarged bicubically, mean."""
     percent = 100 * sqrt(10 ** (-apart / 10)) if isfinite(apart) else 0.0
     if percent < 0.4:
         return (
