@@ -58,9 +58,11 @@ def test_chroma_layout_and_depth_are_kept(tmp_path, pix_fmt, codec):
     assert np.abs(bar_centres(frame) - (np.array(BARS) << up)).max() <= (1 << up)
 
 
-def test_av1_takes_ten_bits(tmp_path):
+@pytest.mark.parametrize("codec", [None, "vp9"])
+def test_ten_bits_stay_ten_in_webm(tmp_path, codec):
     source = write(tmp_path / "in.mkv", [bars_frame("yuv420p10le")] * 2, codec="ffv1", tags=TAGS["bt2020"])
-    upscale_video(source, tmp_path / "out.webm", upscaler=Nearest(), crf=5)
+    report = upscale_video(source, tmp_path / "out.webm", upscaler=Nearest(), codec=codec, crf=5)
+    assert any("av1 instead of vp9" in note for note in report.notes)
     frame = decoded(tmp_path / "out.webm")[0]
     assert frame.format.name == "yuv420p10le"
     assert np.abs(bar_centres(frame) - (np.array(BARS) << 2)).max() <= 4

@@ -71,20 +71,21 @@ def upscale_video(
 ) -> ClusterVideoReport:
     """Enlarge a clip on the workers of a cluster; the frames equal those of `espcn_demo.video.upscale_video`.
 
-    See Place for the first four options and `espcn_demo.video.upscale_video` for the others; without `codec` it is the
-    container's usual one.
+    See Place for the first four options and `espcn_demo.video.upscale_video` for the others.
 
     Raises:
         InputError: the clip, the options, the cluster: one sentence says what to do. Finished segments are kept for
             `resume` when workers or machines fail, and removed when the run is cancelled.
     """
+    from espcn_demo.video.settings import check_settings
     from espcn_demo.video.upscale import check_output
 
     path, out = Path(path), Path(out)
     place = Place(on, workers, worker_cpus, worker_gpus)
     setup = _setup(scale, weights, backend, precision, quality, place)
+    settings = check_settings(out, codec=codec, crf=crf, preset=preset, start=start, duration=duration)
     check_output(path, out)
-    job = ClipJob(0, path, out, _settings(out, codec, crf, preset, start, duration), setup=setup, limits=limits)
+    job = ClipJob(0, path, out, settings, setup=setup, limits=limits)
     tally = Tally()
     clips = Clips([(path, out)], tally, _never, resume, alone=True, on_progress=on_progress)
     clips.add(job)
@@ -123,6 +124,7 @@ def upscale_clips(
     """
     from espcn_demo.folder import pair_up
     from espcn_demo.video import READABLE, WRITABLE
+    from espcn_demo.video.settings import check_settings
 
     begin = time.perf_counter()
     source, out = Path(source), Path(out)
@@ -131,7 +133,7 @@ def upscale_clips(
     pairs, skipped = pair_up(source, out, readable=READABLE, writable=WRITABLE, fallback=".mp4")
 
     def open_job(number: int, path: Path, target: Path) -> ClipJob:
-        settings = _settings(target, codec, crf, preset, start, duration)
+        settings = check_settings(target, codec=codec, crf=crf, preset=preset, start=start, duration=duration)
         return ClipJob(number, path, target, settings, setup=setup, limits=limits)
 
     tally = Tally()
@@ -234,15 +236,6 @@ def _setup(scale: int, weights: str | None, backend: str, precision: str | None,
         card = found.path.with_suffix(".json")
         file = WeightsFile(found.name, found.sha256, found.path.read_bytes(), card.read_bytes())
     return Setup(scale, file, backend, precision, quality, place.worker_cpus, versions())
-
-
-def _settings(
-    out: Path, codec: str | None, crf: int, preset: str | None, start: float | None, duration: float | None
-) -> Any:  # noqa: ANN401 (video.settings.Settings, imported late)
-    from espcn_demo.video.settings import check_settings
-
-    codec = codec or ("vp9" if out.suffix.lower() == ".webm" else "h264")
-    return check_settings(out, codec=codec, crf=crf, preset=preset, start=start, duration=duration)
 
 
 def _folder_report(

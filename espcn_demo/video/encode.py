@@ -76,6 +76,9 @@ def choose_encoder(settings: Settings, *, bits: int, alpha: bool, chroma: str = 
     if settings.container == "webm" and codec not in ("av1", "vp9"):
         codec = "av1" if bits > 8 else "vp9"
         notes.append(f"WebM holds no {settings.codec}: {codec} instead")
+    if settings.container == "webm" and codec == "vp9" and bits > 8 and not alpha:
+        codec = "av1"
+        notes.append(f"av1 instead of vp9, which takes 8 of the {bits} bits here")
     if settings.container == "mov" and codec in ("av1", "vp9"):
         codec = "hevc" if bits > 8 else "h264"
         notes.append(f"MOV holds no {settings.codec}: {codec} instead")

@@ -41,9 +41,9 @@ class Settings:
 
 
 def check_settings(
-    out: Path, *, codec: str, crf: int, preset: str | None, start: float | None, duration: float | None
+    out: Path, *, codec: str | None, crf: int, preset: str | None, start: float | None, duration: float | None
 ) -> Settings:
-    """The settings for a result named `out`.
+    """The settings for a result named `out`; without `codec` its container's usual one.
 
     Raises:
         InputError: a container, codec, crf or time that is not offered.
@@ -51,6 +51,7 @@ def check_settings(
     container = CONTAINERS.get(out.suffix.lower())
     if container is None:
         raise InputError(f"{out.name}: results are written as {', '.join(sorted(CONTAINERS))}; choose one of these.")
+    codec = codec or ("vp9" if container == "webm" else "h264")
     if codec not in CODECS:
         raise InputError(f"codec {codec!r} is not offered: use {', '.join(CODECS)}.")
     if not 0 <= crf <= HIGHEST_CRF[codec]:

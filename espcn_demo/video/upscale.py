@@ -38,7 +38,7 @@ def upscale_video(
     weights: str | None = None,
     backend: str = "auto",
     quality: str = "fast",
-    codec: str = "h264",
+    codec: str | None = None,
     crf: int = 18,
     preset: str | None = None,
     start: float | None = None,
@@ -52,7 +52,8 @@ def upscale_video(
 
     out          .mp4, .m4v, .mov, .mkv, .webm or .gif; appears only when it is complete and verified
     scale        2 or 4; an `upscaler` of one's own decides itself
-    codec, crf   h264, hevc, av1 or vp9 and its constant rate factor (smaller is better); `preset` is the encoder's own
+    codec, crf   h264, hevc, av1 or vp9 and its constant rate factor (smaller is better); `preset` is the encoder's own;
+                 without a codec VP9 for WebM, or AV1 for more than 8 bits, and H.264 for the others
     start, duration  seconds: the part of the clip that is wanted
     resume       take over what an interrupted run with the same input and settings has finished
     on_progress  called after every batch, from another thread
