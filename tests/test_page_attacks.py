@@ -125,6 +125,27 @@ def test_sentences_hold_no_path(client):
             assert "/tmp" not in said and "Traceback" not in said and "our side" not in said, said
 
 
+def test_hostile_names_and_values_are_sentences(client, photo):
+    """Whatever a visitor writes into a name or a setting, it is in neither the log nor a stack trace."""
+    import io
+
+    from PIL import Image
+
+    picture = io.BytesIO()
+    Image.fromarray(photo).save(picture, "PNG")
+    for name in ("a\0canary.png", "../canary.png", "\u202egnp.canary", "canary" * 500, "-canary.png", "a\ncanary.png"):
+        _, text = call(client, "image", file(upload(client, picture.getvalue(), name)), "fast")
+        assert "event: complete" in text, name
+    path = upload(client, picture.getvalue(), "a.png")
+    for values in (["canary"], [{"canary": 1}], [["canary"]], [7]):
+        assert "event: error" in call(client, "image", file(path), *values)[1]
+    for values in (["canary", 18, 0, 0], ["h264", "canary", 0, 0], ["h264", -5, 0, 0], ["h264", 18, "canary", 1e300]):
+        assert "event: error" in call(client, "video", file(path), *values)[1]
+    for route in ("call/v2/image", "run/image", "queue/join", "cancel"):
+        assert client.post(f"/gradio_api/{route}", json={"canary": "canary"}).status_code in (400, 422, 500)
+    assert client.get("/healthz").status_code == 200  # on the same connection
+
+
 def test_a_bomb_is_refused_by_its_header(client):
     """168 million pixels in 20 kB."""
     import io
