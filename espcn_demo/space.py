@@ -7,6 +7,7 @@ espcn space publish owner/name --hardware l4 --dry-run folder
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import tomllib
@@ -107,7 +108,7 @@ def requirements(hardware: str) -> str:
     """The text of requirements.txt."""
     kind = HARDWARE[hardware]
     lines = [CPU_WHEELS] if kind.cpu else []
-    lines += [TORCH if line.startswith("torch>") else line for line in _dependencies()]
+    lines += [TORCH if _name(line) == "torch" else line for line in _dependencies()]
     lines += [TENSORRT] if kind.tensorrt else []
     lines += [ZERO] if kind.zero else []
     return "\n".join(lines) + "\n"
@@ -122,6 +123,11 @@ def _dependencies() -> list[str]:
         return [line for line in metadata.requires("espcn_demo") or [] if ";" not in line]
     except metadata.PackageNotFoundError as error:
         raise InputError("the package is not installed: run `pip install espcn_demo` first.") from error
+
+
+def _name(requirement: str) -> str:
+    """'torch' for 'torch>=2.11,<2.14', which metadata writes as 'torch<2.14,>=2.11'."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def card(hardware: str) -> str:

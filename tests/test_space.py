@@ -64,6 +64,14 @@ def test_the_repository_itself_is_a_space(no_variable):
     assert [line.split(">")[0] for line in space.requirements("zero").splitlines()] == [*names, "spaces"]
 
 
+def test_an_installed_package_asks_for_the_same(monkeypatch, no_variable):
+    """Without pyproject.toml beside it, and in the order of a wheel's metadata."""
+    wanted = ["torch<2.14,>=2.11", "numpy>=2.0", "torchvision>=1", 'ray>=2.50; extra == "ray"']
+    monkeypatch.setattr(space.Path, "is_file", lambda self: False)
+    monkeypatch.setattr(space.metadata, "requires", lambda name: wanted)
+    assert space.requirements("zero").split("\n") == [space.TORCH, *wanted[1:3], space.ZERO, ""]
+
+
 def test_pinned_weights_are_loaded_when_the_space_is_built(monkeypatch, tmp_path):
     monkeypatch.setenv("ESPCN_WEIGHTS", f"hf://a/b@{COMMIT}/w.safetensors")
     front = front_matter(space.card("zero"))
