@@ -110,6 +110,12 @@ def test_the_plan_is_what_the_work_does(rich, tmp_path, suffix):
     assert all(note.lower() in told for note in report.notes), (report.notes, told)
 
 
+def test_nothing_is_called_missing_before_it_was_read(tmp_path, make_clip):
+    """MP4's header tells the number of frames; the plan reads the first one only."""
+    found = probe(make_clip(tmp_path / "in.mp4"), measure=False).plan
+    assert found.converted == () == found.impossible
+
+
 def test_probe_json_and_text(rich):
     found = probe(rich, measure=False)
     plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))

@@ -7,6 +7,7 @@ import pytest
 from av.stream import Disposition
 
 from espcn_demo.video import upscale_video
+from espcn_demo.video.probe import probe
 from tests.clips import packets, photo_frame, tone, write
 from tests.stand_ins import Nearest
 
@@ -198,6 +199,11 @@ def test_cover_picture_is_kept(tmp_path, suffix):
         assert [bool(s.disposition & Disposition.attached_pic) for s in container.streams.video] == [False, True]
     assert report.frames == 5 and report.notes == ()
     assert packets(out, "video")[1] == packets(source, "video")[1]
+
+
+def test_a_cover_that_becomes_an_attachment_is_told_beforehand(tmp_path):
+    found = probe(with_cover(tmp_path / "in.mp4"), out_suffix=".mkv", measure=False).plan
+    assert any(one.startswith("Cover picture") for one in found.kept) and found.impossible == ()
 
 
 def test_a_cover_that_mov_cannot_hold_is_said(tmp_path):

@@ -80,7 +80,7 @@ class Clip:
         """Frames that the headers promise and the data do not hold."""
         settings = self.encoding.settings
         promised = 0 if settings.start or settings.duration is not None else self.stream.frames - self.health.hidden
-        if self.read < promised:
+        if 0 < self.read < promised:  # nothing is known before the first frame
             yield f"the source holds {self.read} of the {promised} frames that its headers promise; all were kept"
 
     def batches(self, *, first: int = 0, last: int | None = None) -> Iterator[Batch]:

@@ -77,7 +77,7 @@ def plan(
         segment=segment,
         copied=copied,
         sound=side.audio,
-        kept=tuple(_kept(facts, encoding, settings, copied)),
+        kept=tuple(_kept(facts, encoding, settings, copied, side.attached)),
         converted=tuple(
             [*_converted(facts, encoding, notes), *(_sentence(one) for one in notes if one not in left_out)]
         ),
@@ -98,7 +98,9 @@ def _side_streams(path: Path, settings: Settings, limits: Limits | None) -> Side
     return side
 
 
-def _kept(facts: Facts, encoding: Encoding, settings: Settings, copied: tuple[int, ...]) -> list[str]:
+def _kept(
+    facts: Facts, encoding: Encoding, settings: Settings, copied: tuple[int, ...], attached: list[int]
+) -> list[str]:
     gif = settings.container == "gif"
     pace = "variable frame rate" if facts.variable_rate else f"{facts.fps:.5g} frames a second"
     kept = [] if gif else [f"All {facts.frames or ''} frames with their own times ({pace}).".replace("  ", " ")]
@@ -106,8 +108,9 @@ def _kept(facts: Facts, encoding: Encoding, settings: Settings, copied: tuple[in
         if stream.index in copied:
             about = [part for part in (stream.codec, stream.language, stream.detail) if part and part != "und"]
             kept.append(_sentence(f"{stream.kind} stream {stream.index} ({', '.join(about)}), copied"))
-        elif stream.kind == "attachment" and settings.container == "matroska":
-            kept.append(f"Attachment {stream.detail or stream.index}.")
+        elif stream.index in attached:
+            name = "Attachment" if stream.kind == "attachment" else "Cover picture"
+            kept.append(f"{name} {stream.detail or stream.index}.")
     if facts.chapters and not gif:
         kept.append(f"{facts.chapters} chapters.")
     if facts.metadata and not gif:

@@ -52,12 +52,14 @@ _ASS_HEADER = (
 class SideStreams:
     """The streams of a source beside the one that is enlarged, routed into a result.
 
-    audio  "copied", "re-encoded" or "none"
+    audio     "copied", "re-encoded" or "none"
+    attached  indexes of streams that became attachments
     """
 
     routes: dict[int, Route] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     audio: str = "none"
+    attached: list[int] = field(default_factory=list)
 
     def add(self, source: InputContainer, chosen: Stream, out: OutputContainer, window: Window) -> None:
         """Add a stream to `out` for every one of `source` that can go there."""
@@ -67,6 +69,7 @@ class SideStreams:
                 continue
             if stream.index in covers:
                 attach_cover(stream, covers[stream.index], out)
+                self.attached.append(stream.index)
                 continue
             route = self._route(stream, out, window)
             if route is not None:
@@ -133,6 +136,7 @@ class SideStreams:
         name = stream.name or f"attachment-{stream.index}"
         if out.format.name == "matroska":
             out.add_attachment(name, stream.mimetype or "application/octet-stream", stream.data)
+            self.attached.append(stream.index)
         else:
             self.notes.append(f"attachment {name} was left out: only Matroska (.mkv) holds attachments")
 
