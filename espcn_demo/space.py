@@ -52,7 +52,10 @@ HARDWARE = {
 
 @dataclass(frozen=True)
 class SpaceReport:
-    """What was written, and where it is: `url` is None for a dry run, `folder` for an upload."""
+    """What was written, and where it is: `url` is None for a dry run, `folder` for an upload.
+
+    weights  what ESPCN_WEIGHTS has to hold on the Space, None for the bundled default; an upload has set it
+    """
 
     repository: str
     hardware: str
@@ -60,21 +63,25 @@ class SpaceReport:
     bytes: int
     folder: str | None
     url: str | None
+    weights: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
         return asdict(self)
 
     def text(self) -> str:
-        """The report in one line."""
+        """The report in a line or two."""
         where = self.url or f"{self.folder} (nothing was uploaded)"
-        return f"{len(self.files)} files, {self.bytes / 2**20:.1f} MiB, for {self.hardware}: {where}"
+        done = f"{len(self.files)} files, {self.bytes / 2**20:.1f} MiB, for {self.hardware}: {where}"
+        if self.weights and not self.url:
+            return f"{done}\nset the Space's variable {weights.VARIABLE} to {self.weights}"
+        return done
 
 
 def publish(repository: str, *, hardware: str = "zero", dry_run: Path | None = None) -> SpaceReport:
     """Write the Space's files to `dry_run`, or upload them with the credentials of `hf auth login`.
 
-    Weights from ESPCN_WEIGHTS that are an hf:// address with a commit are loaded when the Space is built.
+    ESPCN_WEIGHTS holds on the Space too: an hf:// address with a commit is loaded when the Space is built.
 
     Raises:
         InputError: an option is wrong, the folder is not empty, or the Hub refuses.
@@ -83,13 +90,13 @@ def publish(repository: str, *, hardware: str = "zero", dry_run: Path | None = N
         raise InputError(f"hardware {hardware!r} is not offered: use one of {', '.join(HARDWARE)}.")
     if not all(part and part.strip(".-") == part for part in repository.split("/")) or repository.count("/") != 1:
         raise InputError(f"{repository!r} is no Space: write owner/name.")
-    _preload()  # what is wrong with it is said before anything is written
+    chosen = _weights()  # what is wrong with it is said before anything is written
     with _folder(dry_run) as folder:
         write(folder, hardware=hardware)
         files = tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
         size = sum((folder / name).stat().st_size for name in files)
         url = None if dry_run else _upload(folder, repository, HARDWARE[hardware])
-    return SpaceReport(repository, hardware, files, size, str(dry_run) if dry_run else None, url)
+    return SpaceReport(repository, hardware, files, size, str(dry_run) if dry_run else None, url, chosen)
 
 
 def write(folder: Path, *, hardware: str) -> None:
@@ -155,15 +162,23 @@ def card(hardware: str) -> str:
     return f"{front}\n\n# ESPCN, twice the size\n\n{words}\n"
 
 
-def _preload() -> Address | None:
-    """The pinned Hub address in ESPCN_WEIGHTS; Spaces loads it into the cache when it builds."""
+def _weights() -> str | None:
+    """What ESPCN_WEIGHTS holds, as it can hold on a Space: a bundled name, or a Hub address with a commit."""
     variable = os.environ.get(weights.VARIABLE, "")
     if not variable.startswith(weights.HUB_PREFIX):
-        return None
-    address = Address.parse(variable)
-    if address.revision is None or len(address.revision) != 40:
+        if variable and variable not in weights.bundled():
+            raise InputError(f"{weights.VARIABLE} names a file of this machine: publish the weights on the Hub first.")
+        return variable or None
+    revision = Address.parse(variable).revision
+    if revision is None or len(revision) != 40:
         raise InputError(f"{weights.VARIABLE} must name a commit for a Space: hf://owner/name@<40 digits>/file.")
-    return address
+    return variable
+
+
+def _preload() -> Address | None:
+    """The Hub address among these; Spaces loads it into the cache when it builds."""
+    chosen = _weights()
+    return Address.parse(chosen) if chosen and chosen.startswith(weights.HUB_PREFIX) else None
 
 
 @contextmanager
@@ -182,13 +197,13 @@ def _upload(folder: Path, repository: str, kind: Hardware) -> str:
     from huggingface_hub import HfApi, SpaceHardware, errors
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the httpx that its version uses
 
-    api, preload = HfApi(library_name="espcn_demo"), _preload()
+    api, chosen = HfApi(library_name="espcn_demo"), _weights()
     try:
         url = api.create_repo(
             repository, repo_type="space", space_sdk="gradio", space_hardware=SpaceHardware(kind.flavor), exist_ok=True
         )
-        if preload:
-            api.add_space_variable(repository, weights.VARIABLE, str(preload))
+        if chosen:
+            api.add_space_variable(repository, weights.VARIABLE, chosen)
         api.upload_folder(
             folder_path=folder,
             repo_id=repository,
