@@ -227,6 +227,22 @@ def test_a_cover_goes_before_unusual_metadata_and_that_is_said(tmp_path):
     assert any("MY_KEY" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(("suffix", "lost"), [(".mkv", 0), (".mp4", 0), (".mov", 1), (".webm", 1)])
+def test_marks_of_tracks_are_kept_or_said(tmp_path, suffix, lost):
+    def extra(container):
+        made = tone(container) + tone(container, language="ger")
+        container.streams.audio[0].disposition = Disposition.comment
+        container.streams.audio[1].disposition = Disposition.default
+        return made
+
+    source = write(tmp_path / "in.mkv", frames(5), extra=extra, time_base=Fraction(1, 1000))
+    report = upscale_video(source, tmp_path / f"out{suffix}", upscaler=Nearest())
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        marks = [int(stream.disposition) for stream in container.streams.audio]
+    assert marks == [0 if lost else int(Disposition.comment), int(Disposition.default)]
+    assert sum("comment" in note for note in report.notes) == lost
+
+
 def test_titles_of_tracks_go_to_mp4_and_back(tmp_path):
     def extra(container):
         made = tone(container) + tone(container, language="ger")

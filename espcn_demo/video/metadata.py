@@ -24,6 +24,8 @@ _MP4_KEYS = {
     *("creation_time", "language", "handler_name", "encoder", "location", "location-eng", "make", "model", "timecode"),
     *("performer", "rating", "media_type", "hd_video", "gapless_playback", "season_number", "episode_sort"),
 }
+# Dispositions that a container keeps; those that are not listed keep them all.
+_MARKS = {"webm": ("default", "forced", "attached_pic"), "mov": ("default", "attached_pic")}
 _BRANDS = ("major_brand", "minor_version", "compatible_brands")
 
 
@@ -60,3 +62,12 @@ def describe(source: Stream, target: Stream) -> None:
 def unusual_keys(source: InputContainer) -> list[str]:
     """Metadata that only MP4's key-value boxes hold."""
     return [key for key in source.metadata if key.lower() not in _MP4_KEYS and key not in _BRANDS]
+
+
+def lost_marks(source: Stream, container: str) -> list[str]:
+    """Dispositions that the container cannot tell, such as "forced"."""
+    from av.stream import Disposition
+
+    if container not in _MARKS:
+        return []
+    return [str(mark.name) for mark in Disposition if mark & source.disposition and mark.name not in _MARKS[container]]

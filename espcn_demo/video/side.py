@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .cover import attach_cover, is_cover, keeps_cover, read_covers, takes_cover
-from .metadata import describe, unusual_keys
+from .metadata import describe, lost_marks, unusual_keys
 from .routes import Copy, Route, Sound, Text, Window
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class SideStreams:
             route = self._route(stream, out, window)
             if route is not None:
                 self.routes[stream.index] = route
+                if lost := lost_marks(stream, out.format.name):
+                    where = NAMES[out.format.name]
+                    self.notes.append(
+                        f"{' and '.join(lost)} of stream {stream.index} left out: {where} has no such mark"
+                    )
         unusual = unusual_keys(source)
         if unusual and keeps_cover(source, out.format.name):
             self.notes.append(f"metadata {', '.join(unusual)} left out: MP4 holds either these or a cover picture")
