@@ -38,6 +38,7 @@ class StandInHub:
         self.requests: list[str] = []
         self.created: list[dict] = []
         self.commits: list[list[dict]] = []
+        self.variables: list[dict] = []
         self.stopped = threading.Event()
         handler = type("Bound", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -79,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.created.append(json.loads(body))
             name = self.hub.created[-1]["name"]
             self._json({"url": f"{self.hub.endpoint}/spaces/owner/{name}", "id": f"owner/{name}"})
+        elif path.endswith("/variables"):
+            self.hub.variables.append(json.loads(body))
+            self._json({})
         elif "/preupload/" in path:
             wanted = json.loads(body)["files"]
             self._json({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in wanted]})

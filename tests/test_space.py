@@ -130,8 +130,10 @@ def publish(hub, tmp_path, **environment):
 @pytest.mark.slow
 def test_an_upload_goes_to_the_hub_whole(tmp_path):
     with StandInHub() as hub:
-        done = publish(hub, tmp_path)
+        done = publish(hub, tmp_path, ESPCN_WEIGHTS="espcn_x2_compressed")
         assert done.returncode == 0, done.stderr
+        (variable,) = hub.variables
+        assert (variable["key"], variable["value"]) == ("ESPCN_WEIGHTS", "espcn_x2_compressed")
         (created,) = hub.created
         assert (created["name"], created["type"], created["sdk"]) == ("name", "space", "gradio")
         assert created["hardware"] == "l4x1"
