@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from .limits import Limits
 log = logging.getLogger(__name__)
 
 FULL = "The server's disk is full at the moment; please try again in {:.0f} minutes, when older results are removed."
+SERVER = re.compile(r"[0-9a-f]{32}")  # the name of a server's folder
 SLACK = 1.25  # a running job may exceed the budget by this factor, so that one which fits nearly is not lost
 MEASURED_FOR = 2.0  # seconds that a measured size is believed
 
@@ -141,9 +143,15 @@ def start(limits: Limits, root: Path | None = None) -> Storage:
     Call it before the page is built: Gradio asks for its cache then. `root` is ESPCN_FOLDER or a folder of this
     user in the system's temporary folder.
     """
-    root = root or Path(os.environ.get("ESPCN_FOLDER") or Path(tempfile.gettempdir(), f"espcn-{os.getuid()}"))
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if root.stat().st_uid != os.getuid():
+    if root is None and (stated := os.environ.get("ESPCN_FOLDER")):
+        root = Path(stated).resolve()
+    root = root or Path(tempfile.gettempdir(), f"espcn-{os.getuid()}")
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("The folder for temporary files cannot be made: set ESPCN_FOLDER to one of yours.") from error
+    # In a temporary folder that everybody may write to, another user can have put a link there.
+    if root.is_symlink() or root.stat().st_uid != os.getuid():
         raise InputError("The folder for temporary files belongs to another user: set ESPCN_FOLDER to one of yours.")
     cleaned = _clean(root)
     if cleaned:
@@ -167,9 +175,11 @@ def _claim(root: Path) -> tuple[IO[bytes], Path]:
 
 
 def _clean(root: Path) -> int:
-    """Remove the folders whose server is gone; returns their number."""
+    """Remove the folders whose server is gone, and nothing else that lies there; returns their number."""
     cleaned = 0
     for path in [*root.glob("*.lock"), *root.iterdir()]:
+        if path.is_symlink() or not SERVER.fullmatch(path.stem):
+            continue
         if path.suffix == ".lock" and path.exists() and _is_free(path):
             shutil.rmtree(path.with_suffix(""), ignore_errors=True)
             path.unlink(missing_ok=True)

@@ -116,3 +116,40 @@ def test_a_killed_server_is_cleaned_up_after_and_a_living_one_is_not(tmp_path, m
         for server in servers:
             server.wait()
             server.stdout.close()
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """Start the storage of a server whose system has its temporary folder here."""
+    monkeypatch.setattr(module.Storage, "watch", lambda self: None)
+    for name in ("TMPDIR", "GRADIO_TEMP_DIR", "ESPCN_FOLDER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    return module.start
+
+
+def test_what_is_not_a_server_s_is_never_removed(start, monkeypatch, tmp_path):
+    own, link = tmp_path / "somebody's", tmp_path / ("a" * 32)
+    (own / "photos").mkdir(parents=True)
+    (own / "notes.lock").touch()
+    (own / ("b" * 32)).symlink_to(own / "photos")
+    (own / ("c" * 32)).mkdir()
+    link.symlink_to(own)
+    monkeypatch.setenv("ESPCN_FOLDER", str(link))  # an operator's own link is followed
+    start(Limits()).close()
+    assert sorted(path.name for path in own.iterdir()) == ["b" * 32, "notes.lock", "photos"]
+
+
+def test_a_link_in_the_temporary_folder_is_not_followed(start, tmp_path):
+    (tmp_path / "home" / ("c" * 32)).mkdir(parents=True)
+    (tmp_path / f"espcn-{os.getuid()}").symlink_to(tmp_path / "home")
+    with pytest.raises(InputError, match="belongs to another user"):
+        start(Limits())
+    assert (tmp_path / "home" / ("c" * 32)).is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(start, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ESPCN_FOLDER", str(tmp_path / "file" / "folder"))
+    with pytest.raises(InputError, match="set ESPCN_FOLDER"):
+        start(Limits())
