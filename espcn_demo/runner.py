@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import logging
 import os
 import secrets
@@ -197,14 +198,24 @@ def _weights() -> str:
 def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with its attributes)
     """Tells visitors apart without keeping who they are: a salted hash of the address, or of the browser session.
 
-    Behind the proxy of a Space (or any proxy, with ESPCN_PROXY=1) the address is the last one that the proxy added
-    to X-Forwarded-For; the earlier ones are the visitor's own words. A loopback address says nothing about who asks,
-    so there the browser session stands for the visitor.
+    Behind a proxy (ESPCN_PROXY=1) the address is the last one in X-Forwarded-For; the earlier ones are the visitor's
+    own words. On a Space it is the last public one, whatever the proxies inside add of their own: it would be the
+    same for everybody. A loopback address says nothing about who asks, so there the browser session stands for the
+    visitor.
     """
     host = getattr(getattr(request, "client", None), "host", None) or ""
-    if os.environ.get("SPACE_ID") or os.environ.get("ESPCN_PROXY"):
-        forwarded = str(request.headers.get("x-forwarded-for", "")) if request is not None else ""
-        host = forwarded.rsplit(",", 1)[-1].strip() or host
+    space = os.environ.get("SPACE_ID")
+    if request is not None and (space or os.environ.get("ESPCN_PROXY")):
+        forwarded = [part.strip() for part in str(request.headers.get("x-forwarded-for", "")).split(",")]
+        last = forwarded[-1] or host
+        host = next((one for one in reversed(forwarded) if _is_public(one)), last) if space else last
     if host in ("", "127.0.0.1", "::1", "testclient"):
         host = str(getattr(request, "session_hash", "") or "nobody")
     return hashlib.sha256(_SALT + host.encode()).hexdigest()[:16]
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False

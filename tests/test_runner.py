@@ -121,3 +121,9 @@ def test_behind_a_proxy_only_its_own_word_counts(monkeypatch):
     one = visitor(request("10.0.0.1", **{"x-forwarded-for": "forged, 5.5.5.5"}))
     assert one == visitor(request("10.0.0.9", **{"x-forwarded-for": "5.5.5.5"}))
     assert one != visitor(request("10.0.0.1", **{"x-forwarded-for": "5.5.5.5, 6.6.6.6"}))
+    assert one == visitor(request("10.0.0.1", **{"x-forwarded-for": "6.6.6.6, 5.5.5.5, 10.1.2.3"}))
+    assert visitor(request("10.0.0.1")) == visitor(request("10.0.0.1", **{"x-forwarded-for": ""}))
+    monkeypatch.delenv("SPACE_ID")
+    monkeypatch.setenv("ESPCN_PROXY", "1")
+    inside = visitor(request("10.0.0.1", **{"x-forwarded-for": "5.5.5.5, 10.1.2.3"}))
+    assert inside == visitor(request("10.0.0.9", **{"x-forwarded-for": "6.6.6.6, 10.1.2.3"})) != one
