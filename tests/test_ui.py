@@ -170,6 +170,24 @@ def test_clip_jobs(make_clip, tmp_path):
 
 
 @pytest.mark.slow
+def test_clips_that_browsers_cannot_play_are_shown_as_ones_they_can(make_clip, tmp_path):
+    import av
+
+    clip = make_clip(tmp_path / "deep.mkv", frames=6, size=(96, 64), codec="libx265", pix_fmt="yuv420p10le")
+    folder = tmp_path / "job"
+    folder.mkdir()
+    settings = work_clip.ClipSettings(codec="hevc")
+    shown = work_clip.video(clip, folder, settings, LIMITS, lambda _: None, threading.Event())
+    with av.open(str(shown.download)) as container:
+        assert container.streams.video[0].codec_context.name == "hevc"
+    for side in (*shown.left, shown.right):
+        with av.open(str(side.path)) as container:
+            context = container.streams.video[0].codec_context
+            assert (context.name, context.pix_fmt) == ("h264", "yuv420p"), side.label
+            assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+@pytest.mark.slow
 def test_a_part_of_a_long_clip_is_predicted_and_the_whole_refused(make_clip, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", frames=60, size=(96, 64))
     limits = Limits(seconds=1.0)

@@ -16,13 +16,16 @@ from ..weights import bundled, resolve
 from . import fields, wording, work_about
 from .jobs import Jobs, words
 
+TRAINED = {"second": "trained on what the first pass makes", "decimate": "trained for decimated low resolution"}
+
 
 def build(jobs: Jobs) -> None:
     """Lay the tab out and wire its one button."""
     gr.HTML(f"<div class='about'>{_network()}{_weights()}</div>", apply_default_css=False)
     gr.HTML("<div class='about'><h2>Engines on this machine</h2></div>", apply_default_css=False)
     status, table = fields.message("about-status"), fields.markup()
-    button = gr.Button("Measure the engines here", size="sm")
+    with gr.Row():
+        button = gr.Button("Measure the engines here", size="sm", scale=0, min_width=260)
     gr.HTML(f"<div class='about'>{_limits(jobs.limits)}{_licence()}</div>", apply_default_css=False)
 
     def speeds(request: gr.Request) -> Iterator[dict[Any, Any]]:
@@ -108,9 +111,10 @@ def _told(card: Mapping[str, Any]) -> list[str]:
             told.append(f"{name} {value:.2f} dB")
     recipe = card.get("recipe")
     if isinstance(recipe, Mapping) and isinstance(recipe.get("degradation"), str):
-        told.append(f"trained for {recipe['degradation']} low resolution")
+        told.append(TRAINED.get(recipe["degradation"], f"trained for {recipe['degradation']} low resolution"))
     if isinstance(card.get("pictures"), int):
-        told.append(f"on {card['pictures']} pictures and {card.get('videos', 0)} clips")
+        clips = f" and {card['videos']} clips" if card.get("videos") else ""
+        told.append(f"on {card['pictures']} pictures{clips}")
     if isinstance(card.get("validation_psnr"), float):
         told.append(f"{card['validation_psnr']:.2f} dB on pictures it has not seen")
     return told

@@ -82,7 +82,11 @@ def build(jobs: Jobs) -> dict[str, Any]:
     ) -> Iterator[Update]:
         """Make the example clip and preview it."""
         yield {outputs["status"]: wording.status("Making the example clip.", busy=True)}
-        path = jobs.result("other", request, examples.clip, jobs.runner.storage.cache)
+        try:
+            path = jobs.result("other", request, examples.clip, jobs.runner.storage.cache)
+        except InputError as error:
+            yield {outputs["status"]: wording.problem(str(error))}
+            return
         yield {source: str(path)}
         yield from preview(str(path), q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
 

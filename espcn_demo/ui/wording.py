@@ -36,6 +36,9 @@ INSTEAD = {
     "itself when the server is back, and you can upload your file again.",
     "Connection errored out": "The server cannot be reached: wait a moment, then try again.",
     "Only files that were uploaded": RESTARTED,
+    "File(s) exceed the maximum": "This file is larger than what is accepted here (see the About tab): choose a "
+    "smaller one, or cut out a part first.",
+    "Invalid file type": "Such files do not belong here: pictures go into the Image tab, clips into the Video tab.",
     "This application is currently busy": "Too many people are waiting already: try again in a minute.",
 }
 METHOD_NAMES = {

@@ -216,7 +216,7 @@ def predict(
     length = facts.duration or covered
     if wanted is not None:
         frames, length = max(1, round(wanted[1] * facts.fps)), wanted[1]
-    work = _predict_seconds(excerpts, frames)
+    work = _predict_seconds(excerpts, frames, gain.pace)
     enlarged = sum(one.report.frames for one in excerpts)
     parts = [one.part for one in excerpts if one.part is not None and enlarged < frames]  # else nothing is guessed
     factor = 1.0
@@ -241,13 +241,16 @@ def predict(
     )
 
 
-def _predict_seconds(excerpts: Sequence[Excerpt], frames: int) -> float:
-    """The whole's frames at the excerpts' pace, and once what the first took besides: opening, joining, verifying."""
+def _predict_seconds(excerpts: Sequence[Excerpt], frames: int, network: float) -> float:
+    """The whole's frames at the excerpts' pace, and once what the first took besides: opening, joining, verifying.
+
+    network  seconds a frame for the network alone, the pace where no excerpt has one
+    """
     paces = [(one.pace, one.report.frames) for one in excerpts if one.pace is not None]
     enlarged = sum(one.report.frames for one in excerpts)
-    if not paces or frames <= enlarged:
+    if frames <= enlarged:
         return sum(one.spent for one in excerpts) * frames / enlarged
-    pace = sum(pace * count for pace, count in paces) / sum(count for _, count in paces)
+    pace = sum(pace * count for pace, count in paces) / sum(count for _, count in paces) if paces else network
     return pace * frames + excerpts[0].fixed
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from espcn_demo.limits import Limits
+from espcn_demo.ui import wording
+
 from .conftest import PATIENCE
 from .test_page import READY, upload
 
@@ -79,6 +82,29 @@ def test_measure_says_what_is_gained(open_page, picture):
     assert table.locator("strong").inner_text().startswith("+")
 
 
+def test_a_click_on_the_curve_goes_there(open_page, make_clip, tmp_path):
+    page = open_page()
+    page.get_by_role("tab", name="Video", exact=True).click()
+    panel = page.get_by_role("tabpanel").locator("visible=true").first
+    panel.get_by_label("Measure").check()
+    upload(page, "Video", make_clip(tmp_path / "clip.mp4", frames=20, size=(160, 120)))
+    page.locator("#video-status", has_text="Preview of").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.locator("#video-status", has_text="Measured").wait_for()
+    clip = page.locator("#video-compare .cmp[data-kind=clip][data-ready]")
+    clip.wait_for()
+    curve = page.get_by_role("img", name="PSNR over time of ESPCN 2× and Bicubic")
+    box = curve.bounding_box()
+    curve.click(position={"x": box["width"] * 0.52, "y": box["height"] / 2})
+    page.locator("#video-compare .cmp[data-frame='10']").wait_for()
+    page.keyboard.press(".")  # the keys go on from there
+    page.locator("#video-compare .cmp[data-frame='11']").wait_for()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
 def test_link_shows_the_result_again(open_page, picture):
     page = open_page()
     upload(page, "Image", picture)
@@ -103,6 +129,17 @@ def test_broken_files_get_a_sentence(open_page, tmp_path):
         text = alert.inner_text()
         assert name in text and text.rstrip().endswith(".")
         assert "Traceback" not in text and "/tmp" not in text and str(tmp_path) not in text
+
+
+def test_huge_and_unfit_files_get_a_sentence_at_once(open_page, picture, tmp_path):
+    page = open_page()
+    huge = tmp_path / "huge.png"
+    huge.touch()
+    os.truncate(huge, Limits().bytes + 1)
+    upload(page, "Image", huge)
+    page.get_by_text(wording.INSTEAD["File(s) exceed the maximum"]).first.wait_for()
+    upload(page, "Video", picture)
+    page.get_by_text(wording.INSTEAD["Invalid file type"]).first.wait_for()
 
 
 def test_stop_ends_the_run_and_leaves_the_page_usable(open_page, make_clip, picture, tmp_path):
