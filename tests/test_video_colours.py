@@ -246,6 +246,14 @@ def test_chroma_location_travels(tmp_path, codec, location):
     assert location_of(tmp_path / "out.mp4") == [location]
 
 
+def test_a_chroma_location_that_vp9_cannot_tell_is_said(tmp_path):
+    for location, said in (("left", False), ("topleft", True)):
+        options = LOSSLESS | {"chroma_sample_location": location}
+        source = write(tmp_path / "in.mp4", [bars_frame("yuv420p")] * 2, options=options)
+        notes = upscale_video(source, tmp_path / "out.webm", upscaler=Nearest()).notes
+        assert any("topleft" in note for note in notes) == said
+
+
 def test_chroma_location_follows_a_turn():
     from espcn_demo.video.chroma import turn_location
 

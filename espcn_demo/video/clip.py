@@ -154,12 +154,15 @@ def _decide(
     if aspect is not None and upright.turn is not None and upright.turn.sideways:
         aspect = 1 / aspect
     batch = batch_frames(first.width, first.height)
+    location = _location(container, stream, upright) if "420" in layout.result else ""
+    if encoder == "libvpx-vp9" and location not in ("", "left"):  # which is what players take for granted
+        notes.append(f"the chroma location ({location}) is not told: VP9 has no field for it")
     encoding = Encoding(
         encoder=encoder,
         reason=reason,
         settings=settings,
         layout=layout,
-        tags=read_tags(first, layout, _location(container, stream, upright) if "420" in layout.result else ""),
+        tags=read_tags(first, layout, location),
         light=read_light([first]),
         width=first.width * scale,
         height=first.height * scale,
