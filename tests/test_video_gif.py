@@ -51,3 +51,15 @@ def test_a_late_beginning_and_pixel_aspects_are_said(tmp_path):
     assert times(tmp_path / "out.gif")[0] == 0 and len(report.notes) == 2
     with av.open(str(tmp_path / "out.gif")) as container:
         assert abs(float(container.streams.video[0].sample_aspect_ratio) - 4 / 3) < 1 / 64
+
+
+def test_words_are_said_to_be_left_out(tmp_path):
+    def extra(container):
+        container.metadata["title"] = "A title"
+        chapter = {"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}
+        container.set_chapters([chapter])
+        return []
+
+    source = write(tmp_path / "in.mkv", frames(3), extra=extra, time_base=Fraction(1, 1000))
+    notes = upscale_video(source, tmp_path / "out.gif", upscaler=Nearest()).notes
+    assert len(notes) == 2 and "title" in notes[0] and "1 chapters" in notes[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,12 @@ def lost_marks(source: Stream, container: str) -> list[str]:
     if container not in _MARKS:
         return []
     return [str(mark.name) for mark in Disposition if mark & source.disposition and mark.name not in _MARKS[container]]
+
+
+def words_lost_in_gif(source: InputContainer) -> Iterator[str]:
+    """Notes on metadata and chapters, which GIF does not hold."""
+    keys = [key for key in source.metadata if not _OWN_KEYS.match(key)]
+    if keys:
+        yield f"metadata ({', '.join(keys)}) left out: GIF holds pictures only"
+    if source.chapters():
+        yield f"{len(source.chapters())} chapters left out: GIF holds pictures only"

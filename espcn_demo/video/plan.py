@@ -15,7 +15,7 @@ from .facts import Facts
 from .gif import FASTEST, gif_notes
 from .routes import Copy, Window
 from .settings import Settings, check_settings
-from .side import NAMES, SideStreams
+from .side import SideStreams
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan(
         converted=tuple(
             [*_converted(facts, encoding, notes), *(_sentence(one) for one in notes if one not in left_out)]
         ),
-        impossible=tuple([*(_sentence(one) for one in left_out), *_impossible(facts, encoding, settings)]),
+        impossible=tuple([*(_sentence(one) for one in left_out), *_impossible(facts, encoding)]),
     )
 
 
@@ -143,14 +143,12 @@ def _converted(facts: Facts, encoding: Encoding, notes: list[str]) -> list[str]:
     return converted
 
 
-def _impossible(facts: Facts, encoding: Encoding, settings: Settings) -> list[str]:
+def _impossible(facts: Facts, encoding: Encoding) -> list[str]:
     lost = [f"The dynamic metadata of {kind} cannot be kept for frames of another size." for kind in facts.dynamic]
     if facts.lost:
         lost.append(f"{facts.lost} frames that the headers announce are not in the file: it is cut off.")
     if facts.hdr and encoding.layout.bits < 10:
         lost.append(f"HDR ({facts.hdr}) needs 10 bits, which {encoding.encoder} does not take here: use hevc or av1.")
-    if facts.chapters and settings.container == "gif":
-        lost.append(f"{facts.chapters} chapters are left out: {NAMES['gif']} holds pictures only.")
     return lost
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .cover import attach_cover, is_cover, keeps_cover, read_covers, takes_cover
-from .metadata import describe, lost_marks, unusual_keys
+from .metadata import describe, lost_marks, unusual_keys, words_lost_in_gif
 from .routes import Copy, Route, Sound, Text, Window
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class SideStreams:
                     self.notes.append(
                         f"{' and '.join(lost)} of stream {stream.index} left out: {where} has no such mark"
                     )
+        if out.format.name == "gif":
+            self.notes += words_lost_in_gif(source)
         unusual = unusual_keys(source)
         if unusual and keeps_cover(source, out.format.name):
             self.notes.append(f"metadata {', '.join(unusual)} left out: MP4 holds either these or a cover picture")
