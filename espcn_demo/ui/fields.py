@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from ..errors import InputError
+from ..sandbox import Done, StoppedError
 from . import compare, examples, wording
+from .jobs import words
 
 # Browsers know some clips by their name only.
 CLIPS = ["video", ".mkv", ".ts", ".mts", ".flv", ".3gp", ".wmv", ".avi", ".ogv", ".gif"]
@@ -110,6 +113,25 @@ def emptied(shown: dict[str, Any]) -> dict[Any, Any]:
     blank = {shown[name]: "" for name in ("facts", "scores", "link")}
     button = gr.DownloadButton("Download", value=None, interactive=False)
     return blank | {shown["compare"]: None, shown["status"]: wording.status(""), shown["download"]: button}
+
+
+def follow(
+    messages: Iterator[Any], shown: dict[str, Any], stop: gr.Button, show: Callable[[Any], dict[Any, Any]]
+) -> Iterator[dict[Any, Any]]:
+    """What a tab's components get while a job goes on: `show` turns its progress and its result into updates."""
+    idle = {stop: gr.Button(interactive=False)}
+    try:
+        for message in messages:
+            if text := words(message):
+                yield {shown["status"]: wording.status(text, busy=True)}
+            elif isinstance(message, Done):
+                yield show(message.result) | idle
+            elif message is not None:
+                yield show(message)
+    except StoppedError:
+        yield emptied(shown) | {shown["status"]: wording.status(wording.STOPPED)} | idle
+    except InputError as error:
+        yield {shown["status"]: wording.problem(str(error))} | idle
 
 
 def download() -> gr.DownloadButton:

@@ -8,11 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from ..errors import InputError
-from ..sandbox import Done, StoppedError
 from . import examples as samples
 from . import fields, results, video_tab, wording, work_four
-from .jobs import Jobs, words
+from .jobs import Jobs
 from .work import PictureResult, PictureSettings
 from .work_clip import ClipResult
 from .work_watch import Glimpse
@@ -69,26 +67,16 @@ def build(jobs: Jobs) -> dict[str, Any]:
 def _work(
     jobs: Jobs, path: Path, settings: PictureSettings, outputs: dict[str, Any], stop: gr.Button, request: gr.Request
 ) -> Iterator[Update]:
-    status, folder = outputs["status"], jobs.folder()
+    folder = jobs.folder()
+
+    def update(found: Glimpse | ClipResult | PictureResult) -> Update:
+        if isinstance(found, Glimpse):
+            return video_tab.glimpse(found, outputs, folder.name)
+        if isinstance(found, ClipResult):
+            return video_tab.show(found, folder, outputs, jobs, "four")
+        shown = found.shown(folder.name)
+        return results.updates(outputs, shown, results.save(folder, "four", shown), jobs.limits.retention_seconds)
+
     yield fields.started(outputs, stop, "Working on it.")
-    try:
-        for message in jobs.run("image_4x", request, work_four.four, path, folder, settings, jobs.limits, place="four"):
-            if text := words(message):
-                yield {status: wording.status(text, busy=True)}
-            elif isinstance(message, Glimpse):
-                yield video_tab.glimpse(message, outputs, folder.name)
-            elif isinstance(message, ClipResult):
-                yield video_tab.show(message, folder, outputs, jobs, "four")
-            elif isinstance(message, Done):
-                yield _show(message.result, folder, outputs, jobs) | {stop: gr.Button(interactive=False)}
-    except StoppedError:
-        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
-    except InputError as error:
-        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
-
-
-def _show(result: PictureResult | ClipResult, folder: Path, outputs: dict[str, Any], jobs: Jobs) -> Update:
-    if isinstance(result, ClipResult):
-        return video_tab.show(result, folder, outputs, jobs, "four")
-    shown = result.shown(folder.name)
-    return results.updates(outputs, shown, results.save(folder, "four", shown), jobs.limits.retention_seconds)
+    messages = jobs.run("image_4x", request, work_four.four, path, folder, settings, jobs.limits, place="four")
+    yield from fields.follow(messages, outputs, stop, update)

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from ..errors import InputError
-from ..sandbox import Done, StoppedError
+from ..sandbox import StoppedError
 from . import examples as samples
 from . import fields, results, wording, work
-from .jobs import Jobs, words
+from .jobs import Jobs
 
 Update = dict[Any, Any]
 
@@ -104,19 +104,10 @@ def _one(
     stop: gr.Button,
     request: gr.Request,
 ) -> Iterator[Update]:
-    status = outputs["status"]
-    yield {status: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
+    yield {outputs["status"]: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
     folder = jobs.folder()
-    try:
-        for message in jobs.run("image", request, work.picture, path, folder, settings, jobs.limits, place="image"):
-            if text := words(message):
-                yield {status: wording.status(text, busy=True)}
-            elif isinstance(message, Done):
-                yield _show(message.result, folder, outputs, jobs) | {stop: gr.Button(interactive=False)}
-    except StoppedError:
-        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
-    except InputError as error:
-        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
+    messages = jobs.run("image", request, work.picture, path, folder, settings, jobs.limits, place="image")
+    yield from fields.follow(messages, outputs, stop, lambda result: _show(result, folder, outputs, jobs))
 
 
 def _show(result: work.PictureResult, folder: Path, outputs: dict[str, Any], jobs: Jobs) -> Update:

@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 from ..errors import InputError
-from ..sandbox import Done, StoppedError
 from . import compare, examples, fields, results, wording, work_clip, work_measure
 from .compare import Side
-from .jobs import Jobs, words
+from .jobs import Jobs
 from .work_clip import ClipResult, ClipSettings
 from .work_watch import Glimpse
 
@@ -107,22 +106,16 @@ def _work(
     stop: gr.Button,
     request: gr.Request,
 ) -> Iterator[Update]:
-    status, folder = outputs["status"], jobs.folder()
+    folder = jobs.folder()
+
+    def update(found: Glimpse | ClipResult) -> Update:
+        if isinstance(found, Glimpse):
+            return glimpse(found, outputs, folder.name)
+        return show(found, folder, outputs, jobs, "video")
+
     yield fields.started(outputs, stop, "Reading the clip.")
-    try:
-        for message in jobs.run(kind, request, job, path, folder, settings, jobs.limits, place="video"):
-            if text := words(message):
-                yield {status: wording.status(text, busy=True)}
-            elif isinstance(message, Glimpse):
-                yield glimpse(message, outputs, folder.name)
-            elif isinstance(message, ClipResult):
-                yield show(message, folder, outputs, jobs, "video")
-            elif isinstance(message, Done):
-                yield show(message.result, folder, outputs, jobs, "video") | {stop: gr.Button(interactive=False)}
-    except StoppedError:
-        yield fields.emptied(outputs) | {status: wording.status(wording.STOPPED), stop: gr.Button(interactive=False)}
-    except InputError as error:
-        yield {status: wording.problem(str(error)), stop: gr.Button(interactive=False)}
+    messages = jobs.run(kind, request, job, path, folder, settings, jobs.limits, place="video")
+    yield from fields.follow(messages, outputs, stop, update)
 
 
 def glimpse(seen: Glimpse, outputs: dict[str, Any], identity: str) -> Update:
