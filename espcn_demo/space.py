@@ -78,7 +78,7 @@ class SpaceReport:
         return done
 
 
-def publish(repository: str, *, hardware: str = "zero", dry_run: Path | None = None) -> SpaceReport:
+def publish(repository: str, *, hardware: str = "cpu", dry_run: Path | None = None) -> SpaceReport:
     """Write the Space's files to `dry_run`, or upload them with the credentials of `hf auth login`.
 
     ESPCN_WEIGHTS holds on the Space too: an hf:// address with a commit is loaded when the Space is built.

@@ -77,17 +77,17 @@ def test_pinned_weights_are_loaded_when_the_space_is_built(monkeypatch, tmp_path
     front = front_matter(space.card("zero"))
     assert front["preload_from_hub"] == [f"a/b w.safetensors,w.json {COMMIT}"]
     assert front["models"] == ["a/b"]
-    report = space.publish("owner/name", dry_run=tmp_path / "hub")
+    report = space.publish("owner/name", hardware="zero", dry_run=tmp_path / "hub")
     assert report.text().endswith(f"set the Space's variable ESPCN_WEIGHTS to hf://a/b@{COMMIT}/w.safetensors")
     monkeypatch.setenv("ESPCN_WEIGHTS", "espcn_x2_compressed")
-    report = space.publish("owner/name", dry_run=tmp_path / "bundled")
+    report = space.publish("owner/name", hardware="zero", dry_run=tmp_path / "bundled")
     assert report.weights == "espcn_x2_compressed" and "preload" not in (tmp_path / "bundled" / "README.md").read_text()
     monkeypatch.setenv("ESPCN_WEIGHTS", "mine.safetensors")
     with pytest.raises(InputError, match="a file of this machine"):
-        space.publish("owner/name", dry_run=tmp_path / "x")
+        space.publish("owner/name", hardware="zero", dry_run=tmp_path / "x")
     monkeypatch.setenv("ESPCN_WEIGHTS", "hf://a/b@main/w.safetensors")
     with pytest.raises(InputError, match="name a commit"):
-        space.publish("owner/name", dry_run=tmp_path / "x")
+        space.publish("owner/name", hardware="zero", dry_run=tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -100,7 +100,7 @@ def test_wrong_options_are_sentences(tmp_path, no_variable):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(InputError, match="not an empty folder"):
-        space.publish("owner/name", dry_run=tmp_path / "full")
+        space.publish("owner/name", hardware="zero", dry_run=tmp_path / "full")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
 
 
