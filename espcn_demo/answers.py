@@ -15,7 +15,7 @@ SENTENCES = {
     403: "This is not available here.",
     404: "There is nothing here; results are removed after a while.",
     405: "This method is not used here.",
-    413: "This file is larger than what is accepted here.",
+    413: "This file is larger than what is accepted here: choose a smaller one.",
     422: "This request cannot be understood; reload the page and try again.",
     500: "Something went wrong on our side; please try again.",
     503: "The server is busy; please try again in a few minutes.",

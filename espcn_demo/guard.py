@@ -89,7 +89,10 @@ class Guard:
         most = self.limits.bytes + ENVELOPE if upload else self._most(scope)
         length = _header(scope, b"content-length")
         if length.isdigit() and int(length) > most:
-            raise Refused(413, f"This is larger than {most / MEBI:.0f} MiB, the most that is accepted here.")
+            raise Refused(
+                413,
+                f"This is larger than {most / MEBI:.0f} MiB, the most accepted here: choose a smaller file.",
+            )
         if upload:
             if self.storage is not None and not self.storage.has_room(int(length) if length.isdigit() else 0):
                 raise Refused(503, FULL)
@@ -147,7 +150,7 @@ class _Counted:
             raise self._refused(408, "Nothing has arrived for a minute; please send it again.") from None
         self.left -= len(message.get("body", b""))
         if self.left < 0:
-            raise self._refused(413, "This is larger than what is accepted here.")
+            raise self._refused(413, "This is larger than what is accepted here: choose a smaller file.")
         if self.storage is not None and not self.storage.has_room():  # others' uploads arrive at the same time
             raise self._refused(503, FULL)
         self.done = not message.get("more_body", False)

@@ -63,17 +63,21 @@ def _check_file(path: Path, limits: Limits) -> None:
         raise InputError(f"{path.name} is not a file: give the name of a picture.")
     size = path.stat().st_size
     if size == 0:
-        raise InputError(f"{path.name} is empty.")
+        raise InputError(f"{path.name} is empty: choose another file.")
     if size > limits.bytes:
-        raise InputError(f"{path.name} has {size:,} bytes; at most {limits.bytes:,} are accepted.")
+        raise InputError(
+            f"{path.name} has {size:,} bytes; at most {limits.bytes:,} are accepted: choose a smaller file."
+        )
 
 
 def _check_size(path: Path, image: Image.Image, limits: Limits) -> None:
     width, height = image.size
     if width < 1 or height < 1:
-        raise InputError(f"{path.name} has no pixels.")
+        raise InputError(f"{path.name} has no pixels: choose another file.")
     if width * height > limits.pixels:
-        raise InputError(f"{path.name} has {width}x{height} pixels; at most {limits.pixels:,} are accepted.")
+        raise InputError(
+            f"{path.name} has {width}x{height} pixels; at most {limits.pixels:,} are accepted: shrink or crop it."
+        )
 
 
 @contextmanager
@@ -91,14 +95,17 @@ def _decoding(path: Path, notes: list[str]) -> Iterator[None]:
         except UnidentifiedImageError as error:
             raise InputError(_unidentified(path)) from error
         except Image.DecompressionBombError as error:
-            raise InputError(f"{path.name} claims more pixels than are accepted; it may be made to do harm.") from error
+            most = f"{path.name} claims more pixels than are accepted and may be made to do harm"
+            raise InputError(f"{most}: choose another file.") from error
         except MemoryError as error:
             raise InputError(f"{path.name} needs more memory than there is: use a smaller picture.") from error
         except PermissionError as error:
             raise InputError(f"{path.name} may not be read: check its permissions.") from error
         except Exception as error:
             # Decoders fail on damaged files in every way there is: OSError, ValueError, SyntaxError, struct.error...
-            raise InputError(f"{path.name} is damaged or cut short ({_first_line(error)}).") from error
+            raise InputError(
+                f"{path.name} is damaged or cut short ({_first_line(error)}): get another copy."
+            ) from error
 
 
 def _formats() -> tuple[str, ...]:

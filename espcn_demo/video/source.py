@@ -126,13 +126,15 @@ def check_limits(
         InputError: names the limit and what would fit.
     """
     if pixels > limits.pixels:
-        raise InputError(f"{name} has frames of {pixels:,} pixels; at most {limits.pixels:,} are accepted.")
+        raise InputError(
+            f"{name} has frames of {pixels:,} pixels; at most {limits.pixels:,} are accepted: make it smaller."
+        )
     if length > limits.seconds:
         raise InputError(f"{name} is {length:.1f} s long; at most {limits.seconds:g} s are accepted: choose a part.")
     if frames > limits.frames:
         raise InputError(f"{name} has {frames:,.0f} frames; at most {limits.frames:,} are accepted: choose a part.")
     if streams > limits.streams:
-        raise InputError(f"{name} has {streams} streams; at most {limits.streams} are accepted.")
+        raise InputError(f"{name} has {streams} streams; at most {limits.streams} are accepted: keep only some.")
 
 
 def _check_file(path: Path, limits: Limits) -> None:
@@ -143,11 +145,12 @@ def _check_file(path: Path, limits: Limits) -> None:
             raise InputError(f"{path.name} is not a file: give a video file.")
         size = path.stat().st_size
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise InputError(f"{path.name!r} cannot be opened: {error}.") from error
+        raise InputError(f"{path.name!r} cannot be opened ({error}): check the path.") from error
     if size == 0:
-        raise InputError(f"{path.name} is empty: it has no bytes.")
+        raise InputError(f"{path.name} is empty, it has no bytes: choose another file.")
     if size > limits.bytes:
-        raise InputError(f"{path.name} has {size / 2**20:.1f} MiB; at most {limits.bytes / 2**20:g} are accepted.")
+        most = f"{limits.bytes / 2**20:g}"
+        raise InputError(f"{path.name} has {size / 2**20:.1f} MiB; at most {most} are accepted: cut or re-encode it.")
 
 
 def _open(path: Path, file: BinaryIO, limits: Limits) -> InputContainer:
