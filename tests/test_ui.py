@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 
+import clips
 import numpy as np
 import pytest
 from PIL import Image
@@ -185,6 +187,37 @@ def test_clips_that_browsers_cannot_play_are_shown_as_ones_they_can(make_clip, t
             context = container.streams.video[0].codec_context
             assert (context.name, context.pix_fmt) == ("h264", "yuv420p"), side.label
             assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "given", "upright"),
+    [
+        ((96, 64), {"rotation": {"degrees": 90}}, (64, 96)),
+        ((256, 16), {}, (256, 16)),
+        ((64, 64), {"aspect": Fraction(2)}, (128, 64)),
+    ],
+    ids=["turned", "wide", "wide pixels"],
+)
+def test_both_sides_are_upright_and_in_shape(size, given, upright, tmp_path):
+    def halves():
+        for _ in range(4):
+            frame = clips.photo_frame(0, *size)
+            clips.plane(frame, 0)[:, : size[0] // 2] = 235
+            yield frame
+
+    clip = clips.write(tmp_path / "clip.mp4", halves(), **given)
+    folder = tmp_path / "job"
+    folder.mkdir()
+    shown = work_clip.video(clip, folder, work_clip.ClipSettings(), LIMITS, lambda _: None, threading.Event())
+    brighter = set()
+    for side in (*shown.left, shown.right):
+        luma = clips.decoded(side.path, "gray")[0].to_ndarray().astype(float)
+        width, height = luma.shape[1], luma.shape[0]
+        assert width / height == pytest.approx(upright[0] / upright[1], rel=0.02), side.label
+        along = luma.mean(1 if "rotation" in given else 0)
+        brighter.add(bool(along[: len(along) // 2].mean() > along[len(along) // 2 :].mean()))
+    assert len(brighter) == 1  # no side is turned the other way
 
 
 @pytest.mark.slow

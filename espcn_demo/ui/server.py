@@ -47,7 +47,10 @@ def serve(*, host: str | None = None, port: int | None = None, mcp: bool = False
     sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]  # None makes an import fail
     app = create(mcp=mcp)
     print(f"The page is at http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    uvicorn.run(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
 
 
 def create(*, mcp: bool = False, limits: Limits | None = None) -> FastAPI:
