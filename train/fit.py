@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--precision", choices=tuple(PRECISIONS), default="float32", help="autocast for the first 93 %% of the run")
     add("--batch", type=int, default=8, help="patches a step, over all processes")
     add("--patch", type=int, default=48, help="side of a patch in low-resolution pixels")
-    add("--optimizer", choices=tuple(OPTIMIZERS), default="soap")
+    add("--optimizer", choices=tuple(OPTIMIZERS), default="soap", help="soap learns far more from each step")
     add("--rate", type=float, default=3e-3, help="highest learning rate (1e-3 suits adamw)")
     add("--l1-until", type=float, default=0.7, help="share of the run with the L1 loss, squared error after it")
     add("--float32-from", type=float, default=0.93, help="share of the run after which reduced precision ends")
