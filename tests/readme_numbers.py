@@ -23,7 +23,7 @@ def output(command: str) -> str:
     done = subprocess.run(programs[words[0]] + words[1:], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=3600)
     if done.returncode:
         print(f"{command}: exit code {done.returncode}", file=sys.stderr)
-    return done.stdout.strip()
+    return re.sub(r"^#+ ", "#### ", done.stdout.strip(), flags=re.MULTILINE)  # below README's own headings
 
 
 def main(wanted: list[str]) -> int:
