@@ -28,6 +28,7 @@ def test_a_picture_from_the_camera(open_page):
     page = open_page(permissions=("camera",))
     page.get_by_role("button", name="Capture from camera").click()
     page.get_by_role("button", name="Click to Access Webcam").click()
+    page.wait_for_function("[...document.querySelectorAll('video')].some((one) => one.videoWidth && !one.paused)")
     page.get_by_role("button", name="capture photo").click()
     page.locator(f"#image-compare {READY}").wait_for()
     told = page.get_by_role("tabpanel").locator("visible=true").first.inner_text()
