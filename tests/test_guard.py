@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,12 @@ def bare():
         yield client
 
 
+def finish(coroutine):
+    """Run it to its end in a thread: Playwright, in the browser tests, leaves a running loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def test_an_application_that_fails_after_its_answer_is_answered_once():
     """Gradio's own error handling sends 500 and raises again: a second answer would break the connection."""
     sent = []
@@ -290,7 +297,7 @@ def test_an_application_that_fails_after_its_answer_is_answered_once():
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(guard.Guard(application, limits=Limits())(scope, None, send))
+    finish(guard.Guard(application, limits=Limits())(scope, None, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert b"secret" not in sent[1]["body"]
 
@@ -300,7 +307,7 @@ def test_a_visitor_who_leaves_is_no_error(caplog):
         raise ClientDisconnect
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(guard.Guard(application, limits=Limits())(scope, None, None))
+    finish(guard.Guard(application, limits=Limits())(scope, None, None))
     assert caplog.records == []
 
 
