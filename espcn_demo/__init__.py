@@ -10,7 +10,14 @@ Names are imported on first use, so that `import espcn_demo` stays light.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from espcn_demo.errors import InputError
+    from espcn_demo.image import upscale_image
+    from espcn_demo.upscaler import open_upscaler
+    from espcn_demo.video import upscale_frames, upscale_video
+    from espcn_demo.video.probe import probe
 
 _HOMES = {
     "InputError": "espcn_demo.errors",
@@ -24,7 +31,7 @@ __all__ = ["InputError", "open_upscaler", "probe", "upscale_frames", "upscale_im
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 (a module attribute can be anything)
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'espcn_demo' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -231,7 +231,7 @@ def _frame(width: int, height: int) -> Any:  # noqa: ANN401 (an array)
     """A photograph repeated to the size, (1, H, W) uint8."""
     from skimage.data import camera
 
-    picture = camera()  # type: ignore[no-untyped-call]  # scikit-image leaves it untyped
+    picture = camera()
     repeats = (-(-height // picture.shape[0]), -(-width // picture.shape[1]))
     return np.ascontiguousarray(np.tile(picture, repeats)[None, :height, :width])
 

@@ -49,10 +49,7 @@ def ssim(reference: ArrayLike, result: ArrayLike, *, peak: float = 1.0, border: 
         covariance = float(np.mean((a - a.mean()) * (b - b.mean())))
         luminance = (2 * a.mean() * b.mean() + c1) / (a.mean() ** 2 + b.mean() ** 2 + c1)
         return float(luminance * (2 * covariance + c2) / (a.var() + b.var() + c2))
-    # scikit-image has no types for this function.
-    whole = structural_similarity(  # type: ignore[no-untyped-call]
-        a, b, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-    )
+    whole = structural_similarity(a, b, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
     return float(whole)
 
 

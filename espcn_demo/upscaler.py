@@ -20,22 +20,23 @@ Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Upscaler(Protocol):
-    """Enlarges luma by a whole number.
-
-    name      short, with the precision: "openvino bf16"
-    reason    why it was chosen, one sentence
-    scale     how much each axis grows
-    refusals  what was tried before and why it does not run here
-    """
+    """Enlarges luma by a whole number."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 (the class describes it)
+    def name(self) -> str:
+        """Short, with the precision: "openvino bf16"."""
+
     @property
-    def reason(self) -> str: ...  # noqa: D102 (the class describes it)
+    def reason(self) -> str:
+        """Why it was chosen, one sentence."""
+
     @property
-    def scale(self) -> int: ...  # noqa: D102 (the class describes it)
+    def scale(self) -> int:
+        """How much each axis grows."""
+
     @property
-    def refusals(self) -> tuple[str, ...]: ...  # noqa: D102 (the class describes it)
+    def refusals(self) -> tuple[str, ...]:
+        """What was tried before and why it does not run here."""
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
         """(N, H, W) uint8 or uint16 -> (N, scale*H, scale*W) of the same dtype.
@@ -83,9 +84,12 @@ class SelfEnsemble:
 class HandOver:
     """Engines in order of preference: one that fails in the middle hands its frames to the next and says so."""
 
-    def __init__(self, engines: Sequence[Callable[[], Upscaler]], *, first: Upscaler) -> None:
+    def __init__(
+        self, engines: Sequence[Callable[[], Upscaler]], *, first: Upscaler, refusals: Sequence[str] = ()
+    ) -> None:
         self._waiting = list(engines)
         self._current = first
+        self._refused = tuple(refusals)
         self._lost: list[str] = []
         self._lock = threading.Lock()
 
@@ -107,7 +111,7 @@ class HandOver:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Engines that did not start, and those that failed since."""
-        return (*self._current.refusals, *self._lost)
+        return (*self._refused, *self._lost)
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
         """Enlarge with the engine that serves; when it fails, with the next one, from the same frames."""

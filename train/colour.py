@@ -53,7 +53,7 @@ def colour_scores(method: Method, colour: str, paths: Sequence[Path]) -> tuple[f
         result = np.asarray(to_codes(_join(enlarged, colour)), np.uint8)
         a, b = high[2:-2, 2:-2], result[2:-2, 2:-2]
         luma = psnr(studio_luma(a), as_plane(to_codes(studio_luma(b))))
-        error = float(np.mean(deltaE_ciede2000(rgb2lab(a), rgb2lab(b))))  # type: ignore[no-untyped-call]  # no types there
+        error = float(np.mean(deltaE_ciede2000(rgb2lab(a), rgb2lab(b))))
         scores.append((luma, psnr(a.reshape(-1, 3), b.reshape(-1, 3), peak=255), error))
     mean = np.mean(scores, axis=0)
     return float(mean[0]), float(mean[1]), float(mean[2])

@@ -117,7 +117,7 @@ def train(student: Quantised, teacher: ESPCN, sample: PatchSampler, *, minutes: 
             wanted = teacher(low)
         loss = F.mse_loss(student(low), wanted) * LEVELS**2
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
         step += 1
         if step % 100 == 0:

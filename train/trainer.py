@@ -243,7 +243,7 @@ class Trainer:
         result = self.parallel(low, PRECISIONS[recipe.precision] if reduced else None)
         loss = loss_of(result - high, recipe, progress)
         state.optimizer.zero_grad()
-        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # absent from the stubs
+        state.scaler.scale(loss).backward()
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.step += 1

@@ -31,7 +31,8 @@ _MODULES = {
 def open_backend(name: str, weights: Weights, precision: str | None = None) -> Upscaler:
     """Open one backend by name; raises EngineError with the reason when it cannot run here."""
     try:
-        return import_module(_MODULES[name]).open_engine(weights, precision)  # type: ignore[no-any-return]  # the module is known by name only
+        engine: Upscaler = import_module(_MODULES[name]).open_engine(weights, precision)
+        return engine
     except InputError:
         raise
     except Exception as error:
@@ -62,9 +63,8 @@ def choose(name: str = "auto", *, weights: Weights, precision: str | None = None
             refusals.append(str(error))
             log.info("refused: %s", error)
             continue
-        engine.refusals = tuple(refusals)  # type: ignore[misc]  # read-only to others
         later = [partial(open_backend, other, weights, precision) for other in NAMES[position + 1 :]]
-        return HandOver(later, first=_announce(engine))
+        return HandOver(later, first=_announce(engine), refusals=refusals)
     raise EngineError(f"no backend runs here: {'; '.join(refusals)}.")
 
 

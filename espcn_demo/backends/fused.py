@@ -78,7 +78,7 @@ def choose(
 
 def milliseconds(compute: Callable[[Tensor], Tensor], example: Tensor, runs: int = 10) -> float:
     """Mean time of a call on the GPU, without launch gaps: all runs in one CUDA graph."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         for _ in range(3):
             compute(example)
@@ -87,7 +87,7 @@ def milliseconds(compute: Callable[[Tensor], Tensor], example: Tensor, runs: int
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         for _ in range(runs):
             compute(example)
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # likewise
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     graph.replay()
     start.record()
     graph.replay()

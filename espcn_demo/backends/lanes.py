@@ -38,8 +38,8 @@ class Lane:
         self.sent = torch.zeros((count, 1, height, width), dtype=kind, pin_memory=pin)
         self.received = torch.zeros((count, 1, SCALE * height, SCALE * width), dtype=kind, pin_memory=pin)
         self.input = torch.zeros(self.sent.shape, dtype=kind, device=device)
-        self.stream = torch.cuda.Stream(device) if pin else None  # type: ignore[no-untyped-call]  # torch
-        self.done = torch.cuda.Event() if pin else None  # type: ignore[no-untyped-call]  # torch
+        self.stream = torch.cuda.Stream(device) if pin else None
+        self.done = torch.cuda.Event() if pin else None
         self.waiting: Codes | None = None
         self.turn: torch.cuda.Event | None = None
         if self.stream is not None:
@@ -108,7 +108,7 @@ class Pipeline:
         self.batch = shape[0]
         self._lanes = [Lane(compute, shape, dtype, device, capture=not exclusive) for _ in range(2)]
         if exclusive and device != "cpu":
-            turn = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            turn = torch.cuda.Event()
             for lane in self._lanes:
                 lane.turn = turn
 
