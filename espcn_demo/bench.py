@@ -11,15 +11,20 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from espcn_demo.backends.machine import granted_cores, has_bfloat16, processor
 from espcn_demo.dimensions import FLOP_PER_PIXEL
 from espcn_demo.errors import EngineError
+from espcn_demo.upscaler import Codes
 from espcn_demo.weights import Weights, resolve
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +126,12 @@ def run(*, sizes: Sequence[tuple[int, int]] | None = None, seconds: float = 1.0,
     timings = []
     for width, height in sizes or SIZES:
         frame = _frame(width, height)
-        plain = _measure(reference, frame, seconds)
+        plain = _measure(partial(reference, frame), seconds)
         timings.append(_timing(REFERENCE, frame, plain, plain, limits, "float32"))
         for name, limit, upscale in engines:
             log.info("timing %s at %dx%d", name, width, height)
             try:
-                measured = _measure(upscale, frame, seconds)
+                measured = _measure(partial(upscale, frame), seconds)
             except Exception as error:
                 # One engine that fails at one size must not take the other figures along; the reason is shown.
                 refusals.append(f"{name} at {width}x{height}: {error}")
@@ -135,10 +140,10 @@ def run(*, sizes: Sequence[tuple[int, int]] | None = None, seconds: float = 1.0,
     return Bench(processor(), granted_cores(), _versions(), limits, tuple(timings), tuple(refusals))
 
 
-def _open(weights: Weights) -> tuple[list[tuple[str, str, Callable[[Any], Any]]], list[str]]:
+def _open(weights: Weights) -> tuple[list[tuple[str, str, Callable[[Codes], Codes]]], list[str]]:
     from espcn_demo.backends import open_backend
 
-    engines: list[tuple[str, str, Callable[[Any], Any]]] = []
+    engines: list[tuple[str, str, Callable[[Codes], Codes]]] = []
     refusals: list[str] = []
     for backend, precision in CANDIDATES:
         if precision == "bf16" and not has_bfloat16():
@@ -154,7 +159,7 @@ def _open(weights: Weights) -> tuple[list[tuple[str, str, Callable[[Any], Any]]]
     return engines, refusals
 
 
-def _reference(weights: Weights) -> Callable[[Any], Any]:
+def _reference(weights: Weights) -> Callable[[Codes], Codes]:
     """The module as it is written, on the CPU: float32, channels first."""
     import torch
 
@@ -164,27 +169,28 @@ def _reference(weights: Weights) -> Callable[[Any], Any]:
     graph = CodeValues(load_network(weights))
     torch.set_num_threads(granted_cores())
 
-    def upscale(frames: Any) -> Any:  # noqa: ANN401 (arrays)
+    def upscale(frames: Codes) -> Codes:
         with torch.inference_mode():
-            return graph(torch.from_numpy(frames)[:, None]).numpy()
+            enlarged: Codes = graph(torch.from_numpy(frames)[:, None]).numpy()
+        return enlarged
 
     return upscale
 
 
-def _measure(upscale: Callable[[Any], Any], frame: Any, seconds: float) -> list[float]:  # noqa: ANN401 (an array)
+def _measure(call: Callable[[], object], seconds: float) -> list[float]:
     """Durations of single calls for about `seconds`, at least two; the first call is not counted."""
-    upscale(frame)
+    call()
     durations: list[float] = []
     while len(durations) < 2 or sum(durations) < seconds:
         start = time.perf_counter()
-        upscale(frame)
+        call()
         durations.append(time.perf_counter() - start)
     return durations
 
 
 def _timing(
     engine: str,
-    frame: Any,  # noqa: ANN401 (an array)
+    frame: Codes,
     durations: list[float],
     plain: list[float],
     limits: dict[str, float],
@@ -213,21 +219,21 @@ def _limits(seconds: float) -> dict[str, float]:
     return {name: _matrix_rate(device, dtype, seconds) for name, (device, dtype) in places.items()}
 
 
-def _matrix_rate(device: str, dtype: Any, seconds: float) -> float:  # noqa: ANN401 (torch's dtype; torch is imported late)
+def _matrix_rate(device: str, dtype: torch.dtype, seconds: float) -> float:
     import torch
 
     side = _MATRIX if device == "cpu" else 4 * _MATRIX
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
 
-    def product(_: Any) -> None:  # noqa: ANN401 (unused)
+    def product() -> None:
         left @ right
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return 2 * side**3 / min(_measure(product, None, seconds)) / 1e9
+    return 2 * side**3 / min(_measure(product, seconds)) / 1e9
 
 
-def _frame(width: int, height: int) -> Any:  # noqa: ANN401 (an array)
+def _frame(width: int, height: int) -> Codes:
     """A photograph repeated to the size, (1, H, W) uint8."""
     from skimage.data import camera
 

@@ -32,9 +32,12 @@ class Unit(Protocol):
     """A piece of the data."""
 
     @property
-    def path(self) -> Path: ...  # noqa: D102 (the file it comes from)
+    def path(self) -> Path:
+        """The file it comes from."""
+
     @property
-    def bytes(self) -> int: ...  # noqa: D102 (in memory)
+    def bytes(self) -> int:
+        """Its size in memory."""
 
     def load(self, seed: int) -> list[Pair]:
         """The pairs; `seed` chooses frames of a video. Raises one of DAMAGED when the file cannot be used."""

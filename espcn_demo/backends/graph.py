@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from espcn_demo.backends.layers import Layer
 from espcn_demo.backends.quantised import Quantised
@@ -71,7 +72,7 @@ def _convolve(features: Node, layer: Layer, kernel: Node) -> Node:
     return ov.add(product, ov.constant(layer.bias.reshape(1, -1, 1, 1)))
 
 
-def _on_grid(node: Node, low: Any, high: Any, levels: int) -> Node:  # noqa: ANN401 (a number or an array)
+def _on_grid(node: Node, low: float | NDArray[np.float32], high: float | NDArray[np.float32], levels: int) -> Node:
     from openvino import opset13 as ov
 
     ends = [ov.constant(np.asarray(end, np.float32)) for end in (low, high)]

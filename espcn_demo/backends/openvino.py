@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from espcn_demo.dimensions import SCALE
 from espcn_demo.errors import EngineError
 from espcn_demo.upscaler import Codes, default_white
 from espcn_demo.weights import Weights
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel, InferRequest
 
 _HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 _COMPILED_KEPT = 8  # shapes; a folder of pictures meets many
@@ -43,7 +46,7 @@ class OpenVINO:
         self._precision = precision
         self._layers = read_layers(weights.path)
         self._quantised = read_twin(weights) if precision == "int8" else None
-        self._requests: OrderedDict[tuple[int, int, str, int, int], list[Any]] = OrderedDict()
+        self._requests: OrderedDict[tuple[int, int, str, int, int], list[InferRequest]] = OrderedDict()
         self._lock = threading.Lock()  # a request serves one caller at a time
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
@@ -56,7 +59,7 @@ class OpenVINO:
             requests = self._request(height, width, frames.dtype, white, streams)
             # The arrays are shared with the requests: they must outlive them, whatever happens meanwhile.
             sources = [np.ascontiguousarray(frame)[None, None] for frame in frames]
-            begun: list[Any] = []
+            begun: list[InferRequest] = []
             try:
                 for index, source in enumerate(sources):
                     if index >= streams:
@@ -70,7 +73,7 @@ class OpenVINO:
                     request.wait()
         return result
 
-    def _request(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> list[Any]:
+    def _request(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> list[InferRequest]:
         """Requests of one graph: one that uses all cores, or one a core, which do not wait for each other's threads."""
         key = (height, width, str(dtype), white, streams)
         if key not in self._requests:
@@ -81,7 +84,7 @@ class OpenVINO:
         self._requests.move_to_end(key)
         return self._requests[key]
 
-    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> Any:  # noqa: ANN401 (openvino is untyped)
+    def _compile(self, height: int, width: int, dtype: np.dtype[Any], white: int, streams: int) -> CompiledModel:
         # Samples of more than 8 bits carry more than bf16 and int8 can: they are computed in float32.
         precision = self._precision if white <= WHITE else "float32"
         layers = fold(self._layers, white)
@@ -102,7 +105,7 @@ class OpenVINO:
         return self._core.compile_model(model, "CPU", settings)
 
 
-def _collect(request: Any, enlarged: Codes) -> None:  # noqa: ANN401 (openvino is untyped)
+def _collect(request: InferRequest, enlarged: Codes) -> None:
     """Wait for a request and put its pixels, which lie in pairs of rows, in order into `enlarged` (2H, 2W)."""
     request.wait()
     together = request.get_output_tensor(0).data

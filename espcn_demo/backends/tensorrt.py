@@ -11,7 +11,6 @@ import logging
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ import torch
 from espcn_demo.backends import cache, cuda
 from espcn_demo.backends.codes import CodeNetwork
 from espcn_demo.backends.export import PICTURES, UNIT, WHITE, Profile, exactly
-from espcn_demo.backends.lanes import Pipeline
+from espcn_demo.backends.lanes import Compute, Pipeline
 from espcn_demo.backends.layers import read_layers
-from espcn_demo.backends.toolkit import Toolkit
+from espcn_demo.backends.toolkit import Compiled, Toolkit
 from espcn_demo.dimensions import SCALE
 from espcn_demo.errors import EngineError
 from espcn_demo.upscaler import Codes, Upscaler, default_white
@@ -46,7 +45,7 @@ class TensorRT:
         self._layers = read_layers(weights.path)
         self._calls: Counter[tuple[int, int]] = Counter()
         self._asked: set[Profile] = set()
-        self._modules: dict[Profile, Any] = {}
+        self._modules: dict[Profile, Compiled] = {}
         self._pipelines: dict[tuple[int, int], tuple[Profile, Pipeline]] = {}
         self._state, self._serving = threading.Lock(), threading.Lock()
         self._last: str | None = None
@@ -147,14 +146,14 @@ class TensorRT:
                 self._pipelines = {size: (profile, pipeline)}
             self._pipelines[size][1].run(frames, result)
 
-    def _compute(self, module: Any) -> Any:  # noqa: ANN401 (a compiled module)
+    def _compute(self, module: Compiled) -> Compute:
         def compute(codes: torch.Tensor) -> torch.Tensor:
             enlarged: torch.Tensor = module(codes.to(self._toolkit.dtype) * UNIT)
             return enlarged.to(torch.uint8)
 
         return compute
 
-    def _probe(self, module: Any, profile: Profile) -> tuple[int, float]:  # noqa: ANN401 (a compiled module)
+    def _probe(self, module: Compiled, profile: Profile) -> tuple[int, float]:
         """Largest difference from float32 torch on a frame with noise, edges and gradients, and the share above 1."""
         frame = torch.from_numpy(probe_frame(*profile.expected))[None, None].to(self._device)
         exact = CodeNetwork(self._layers, white=WHITE, codes=torch.uint8, compute=torch.float32).to(self._device)

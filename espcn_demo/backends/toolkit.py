@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
+from torch import Tensor
 
 from espcn_demo.backends import cache
 from espcn_demo.backends.export import Profile, export
@@ -23,13 +26,15 @@ log = logging.getLogger(__name__)
 
 PRECISION = "float16"
 
+Compiled = Callable[[Tensor], Tensor]  # (1, 1, H, W) in half precision -> (1, 1, 2H, 2W), on the GPU
+
 
 class Toolkit:
     """One torch_tensorrt module on one GPU; tests give a stand-in and "cpu"."""
 
     def __init__(
         self,
-        module: Any,  # noqa: ANN401 (a module without types)
+        module: ModuleType,
         *,
         gpu: str,
         sm: str,
@@ -40,7 +45,7 @@ class Toolkit:
         self._module, self._gpu, self._sm, self._tensorrt, self._device = module, gpu, sm, tensorrt, device
         self.dtype = dtype
         self.version: str = module.__version__
-        self._recordings: list[Any] = []
+        self._recordings: list[AbstractContextManager[Compiled]] = []
 
     @classmethod
     def on_gpu(cls) -> Toolkit:
@@ -69,7 +74,7 @@ class Toolkit:
             shape=str(profile),
         )
 
-    def obtain(self, weights: Weights, layers: tuple[Layer, ...], profile: Profile) -> Any:  # noqa: ANN401 (a compiled module)
+    def obtain(self, weights: Weights, layers: tuple[Layer, ...], profile: Profile) -> Compiled:
         """The compiled module for `profile`, from the cache or built, ready to be called on the GPU."""
         module = cache.obtain(
             self.key(weights, profile),
@@ -79,35 +84,37 @@ class Toolkit:
         )
         return self._recorded(module) if profile.static else module
 
-    def _compile(self, layers: tuple[Layer, ...], profile: Profile) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
+    def _compile(self, layers: tuple[Layer, ...], profile: Profile) -> Compiled:
         program = export(layers, profile, dtype=self.dtype, device=self._device)
         # Types are those of the graph: TensorRT 11 has no other way, and 2.11 does it by default.
-        return self._module.dynamo.compile(
+        built: Compiled = self._module.dynamo.compile(
             program,
             inputs=[self._input(profile)],
             require_full_compilation=True,
             min_block_size=1,
             timing_cache_path=str(self._timing_cache()),
         )
+        return built
 
-    def _save(self, module: Any, path: Path, profile: Profile) -> None:  # noqa: ANN401 (torch_tensorrt is untyped)
+    def _save(self, module: Compiled, path: Path, profile: Profile) -> None:
         self._module.save(module, str(path), output_format="exported_program", arg_inputs=[self._input(profile)])
 
-    def _load(self, path: Path) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
-        return self._module.load(str(path)).module()
+    def _load(self, path: Path) -> Compiled:
+        module: Compiled = self._module.load(str(path)).module()
+        return module
 
-    def _recorded(self, module: Any) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
+    def _recorded(self, module: Compiled) -> Compiled:
         """`module` with its engine as a CUDA graph; as it is where that fails, which costs speed only."""
         try:
             recording = self._module.runtime.enable_cudagraphs(module)
-            recorded = recording.__enter__()  # for as long as the engine lives
+            recorded: Compiled = recording.__enter__()  # for as long as the engine lives
         except Exception as error:
             log.warning("tensorrt: no CUDA graph: %s", error)
             return module
         self._recordings.append(recording)
         return recorded
 
-    def _input(self, profile: Profile) -> Any:  # noqa: ANN401 (torch_tensorrt is untyped)
+    def _input(self, profile: Profile) -> object:
         if profile.static:
             return self._module.Input(shape=(1, 1, *profile.expected), dtype=self.dtype, name="luma")
         return self._module.Input(

@@ -19,14 +19,19 @@ from .verify import Expected, verify
 
 
 class Engine(Protocol):
-    """What a report tells of the engine."""
+    """What a report tells of the engine: the part of `Upscaler` that workers elsewhere can tell too."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 (as in Upscaler)
+    def name(self) -> str:
+        """Short, with the precision."""
+
     @property
-    def reason(self) -> str: ...  # noqa: D102 (as in Upscaler)
+    def reason(self) -> str:
+        """Why it was chosen, one sentence."""
+
     @property
-    def scale(self) -> int: ...  # noqa: D102 (as in Upscaler)
+    def scale(self) -> int:
+        """How much each axis grows."""
 
 
 def complete(clip: Clip, workshop: Workshop, out: Path, *, first: float | None, last: float | None) -> Joined:
