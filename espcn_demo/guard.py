@@ -47,7 +47,7 @@ _RANGE = re.compile(rb"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})")
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]+:|//|\\\\)", re.IGNORECASE)
 
 
-class Refused(Exception):  # noqa: N818 (it is an answer, not an error)
+class Refused(Exception):
     """The request is answered with this status and sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:

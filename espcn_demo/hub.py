@@ -12,8 +12,9 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import WeightsError
 
@@ -141,10 +142,10 @@ def _download(wanted: Address, *, force: bool) -> Path:
 
     disable_progress_bars()  # 235 kB need none, and a server's log least of all
 
-    def get(name: str, **options: Any) -> Any:  # noqa: ANN401 (the client's own options and answers)
-        return hf_hub_download(wanted.repository, name, etag_timeout=PATIENCE, **options)
-
-    what = get(wanted.file, revision=wanted.revision, dry_run=True)
+    get = partial(hf_hub_download, wanted.repository, etag_timeout=PATIENCE)
+    what = hf_hub_download(
+        wanted.repository, wanted.file, revision=wanted.revision, etag_timeout=PATIENCE, dry_run=True
+    )
     if what.file_size is not None and what.file_size > LARGEST:
         raise WeightsError(f"{wanted.file} has {what.file_size / 2**20:.0f} MiB: these are not this network's weights.")
     # The commit that answered, so that the two files belong together when the branch moves in between.

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from espcn_demo.degrade import Plane, crop_even, resize, shrink, to_codes
 from espcn_demo.errors import InputError
@@ -125,7 +126,7 @@ def _unit(plane: Codes, white: int) -> Plane:
     return plane.astype(np.float32) / np.float32(white)
 
 
-def _middle(plane: Any, scale: int, largest: int | None) -> Codes:  # noqa: ANN401 (crop_even keeps no dtype)
+def _middle(plane: NDArray[Any], scale: int, largest: int | None) -> Codes:
     """The middle of a plane, of the same proportions, with at most `largest` pixels."""
     height, width = plane.shape
     share = 1.0 if largest is None else min(1.0, (largest / max(1, height * width)) ** 0.5)

@@ -18,9 +18,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from av.bitstream import BitStreamFilterContext
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +127,6 @@ def _read(path: Path) -> Quantiser:
     """Read a clip's quantiser in this process, whose log is FFmpeg's from here on."""
     import av
     import av.logging
-    from av.bitstream import BitStreamFilterContext
 
     from .video.source import open_source, video_stream
 
@@ -135,7 +138,7 @@ def _read(path: Path) -> Quantiser:
         pixels, size, frames = stream.width * stream.height, 0, 0
         av.logging.set_level(av.logging.TRACE)
         with av.logging.Capture() as lines:
-            reader = _filter(BitStreamFilterContext, stream)
+            reader = _filter(stream)
             for packet in container.demux(stream):
                 if not packet.size or frames == PACKETS:
                     break
@@ -150,9 +153,11 @@ def _read(path: Path) -> Quantiser:
     return found or by_bits(8 * size / max(frames * pixels, 1), codec)
 
 
-def _filter(kind: Any, stream: object) -> Any:  # noqa: ANN401 (av is a late import)
+def _filter(stream: VideoStream) -> BitStreamFilterContext | None:
+    from av.bitstream import BitStreamFilterContext
+
     try:
-        return kind("trace_headers", stream)
+        return BitStreamFilterContext("trace_headers", stream)
     except ValueError:  # this codec's headers are not known to the filter
         return None
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import weights, zerogpu
 from .desk import Desk, Ticket
@@ -32,6 +32,11 @@ from .health import State
 from .limits import Limits
 from .sandbox import DEFECT, Done, StoppedError, Worker
 from .storage import Storage
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+Returned = TypeVar("Returned")
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +88,10 @@ class Runner:
         except InputError as error:
             log.error("the engine does not start: %s", error)  # /healthz goes on saying that it is not ready
 
-    def _result(self, function: Callable[..., Any]) -> Any:  # noqa: ANN401 (what the function returns)
+    def _result(self, function: Callable[..., Returned]) -> Returned:
         *_, last = self.worker.stream(function, timeout=self.limits.job_seconds, cancelled=None)
-        return last.result
+        result: Returned = last.result
+        return result
 
     def stop(self) -> None:
         """End the worker and remove the files."""
@@ -195,7 +201,7 @@ def _weights() -> str:
     return f"{found.name}, {found.reason}"
 
 
-def visitor(request: Any) -> str:  # noqa: ANN401 (gr.Request, or anything with its attributes)
+def visitor(request: gr.Request | None) -> str:
     """Tells visitors apart without keeping who they are: a salted hash of the address, or of the browser session.
 
     Behind a proxy (ESPCN_PROXY=1) the address is the last one in X-Forwarded-For; the earlier ones are the visitor's

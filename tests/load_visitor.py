@@ -137,7 +137,7 @@ class Visitor:
             self.problems.append(f"oversize: answered {status}")
         self.counts["oversize file"] += 1
 
-    def _submit_clip(self, path: Path):  # noqa: ANN202 (a job of gradio_client)
+    def _submit_clip(self, path: Path):
         from gradio_client import handle_file
 
         return self._client.submit(handle_file(str(path)), "h264", 18, 0, 0, api_name="/video")

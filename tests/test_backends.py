@@ -152,7 +152,7 @@ def test_unknown_names_are_refused(weights):
 class Failing:
     """Enlarges by repetition and fails at the call asked for."""
 
-    scale, refusals, reason = 2, ("gpu: none",), "for the test"
+    scale, refusals, reason = 2, (), "for the test"
 
     def __init__(self, name: str, fails_at: int | None = None) -> None:
         self.name, self.fails_at, self.calls = name, fails_at, 0
@@ -170,7 +170,7 @@ def test_an_engine_that_fails_hands_over_without_losing_a_frame(caplog):
     def refusing():
         raise EngineError("middle: does not open")
 
-    engine = HandOver([refusing, lambda: Failing("last")], first=Failing("first", fails_at=3))
+    engine = HandOver([refusing, lambda: Failing("last")], first=Failing("first", fails_at=3), refusals=("gpu: none",))
     with caplog.at_level(logging.WARNING):
         result = np.concatenate([engine.upscale(clip[index : index + 1]) for index in range(6)])
     assert np.array_equal(result, clip.repeat(2, 1).repeat(2, 2))

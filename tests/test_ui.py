@@ -41,7 +41,7 @@ def test_nothing_a_user_gave_becomes_html(html):
 
 
 def test_the_template_holds_no_value():
-    component = compare.component(hint="Drop something.")
+    component = compare.component(hint="Drop something.", elem_id="compare")
     assert "${" not in component.html_template and "{{" not in component.html_template
     assert "${" not in component.css_template and "{{" not in component.css_template
     assert "innerHTML" not in component.js_on_load

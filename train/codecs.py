@@ -8,11 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from espcn_demo.video.frames import plane_rows
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 Codes8 = NDArray[np.uint8]
 
@@ -59,11 +64,9 @@ def decode_packets(packets: Sequence[bytes], codec: str) -> list[Codes8]:
     return planes + [luma_plane(frame) for frame in context.decode(None)]
 
 
-def luma_plane(frame: Any) -> Codes8:  # noqa: ANN401 (av is a late import)
+def luma_plane(frame: VideoFrame) -> Codes8:
     """The Y plane of a decoded 8-bit planar frame: (H, W) uint8, code values as stored."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return np.array(rows[: frame.height, : frame.width])
+    return np.array(plane_rows(frame.planes[0])[: frame.height, : frame.width])
 
 
 def jpeg_round_trip(luma: Codes8, quality: int) -> Codes8:
@@ -73,7 +76,7 @@ def jpeg_round_trip(luma: Codes8, quality: int) -> Codes8:
     return np.asarray(Image.open(buffer))
 
 
-def _grey_frame(luma: Codes8) -> Any:  # noqa: ANN401 (av is a late import)
+def _grey_frame(luma: Codes8) -> VideoFrame:
     import av
 
     height, width = luma.shape

@@ -26,6 +26,7 @@ import torch
 from torch import distributed
 
 from espcn_demo.errors import InputError
+from espcn_demo.model import ESPCN
 from train.curves import write_curves
 from train.data import Pair, fingerprint
 from train.finish import store
@@ -226,13 +227,14 @@ def _units(paths: list[Path], args: argparse.Namespace) -> tuple[list[Unit], lis
 
 
 def _finish(trainer: Trainer, args: argparse.Namespace, folder: Path, about: dict[str, Any]) -> None:
-    state = trainer.state
+    state, average = trainer.state, trainer.state.ema
+    assert isinstance(average, ESPCN)
     card = {**about, "steps": state.step, "seconds": round(state.seconds), "versions": versions()}
     if state.history:
         card["validation_psnr"] = state.history[-1]["psnr"]
     scored = {"benchmark": args.benchmark, "first": args.first, "degradation": args.degradation}
     try:
-        store(state.ema, args.out, card, **scored)
+        store(average, args.out, card, **scored)
         write_curves(state.history, folder)
     except OSError as error:
         raise InputError(f"{args.out} cannot be written ({error.strerror}): free disk space.") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from espcn_demo.metrics import studio_luma
 from train.codecs import Codes8, luma_plane
 from train.data import Pair, as_plane
 from train.material import Unit
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
 
 KEPT = 12  # frames of a section: neighbouring frames teach the same
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "gray", "nv12")
@@ -75,7 +79,7 @@ def section_units(paths: Sequence[Path], degradation: str) -> tuple[list[Unit], 
     return units, damaged
 
 
-def _sections(path: Path, container: Any, degradation: str) -> list[Unit]:  # noqa: ANN401 (av is a late import)
+def _sections(path: Path, container: InputContainer, degradation: str) -> list[Unit]:
     stream = container.streams.video[0]
     starts: list[int] = []
     counts: list[int] = []
@@ -92,10 +96,10 @@ def _sections(path: Path, container: Any, degradation: str) -> list[Unit]:  # no
     return [SectionUnit(path, size * min(n, KEPT), s, n, degradation) for s, n in zip(starts, counts, strict=True)]
 
 
-def _luma(frame: Any) -> Codes8:  # noqa: ANN401 (PyAV's frame, imported late)
+def _luma(frame: VideoFrame) -> Codes8:
     if frame.format.name in PLANAR:
         return luma_plane(frame)
-    return to_codes(studio_luma(frame.to_ndarray(format="rgb24")))
+    return to_codes(studio_luma(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
 
 
 def _pair(high: Codes8, degradation: str) -> Pair:

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     units, _ = picture_units(split(args.data)[0], "bicubic")
     pool = Pool(units, batch=recipe.batch, patch=recipe.patch, seed=0, memory=1 << 30)
     torch.manual_seed(0)
-    network = train(recipe, pool, steps=args.steps, network=SRCNN())  # type: ignore[arg-type]  # trained alike
+    network = train(recipe, pool, steps=args.steps, network=SRCNN())
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, args.out)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     card = {"sha256": digest, "steps": args.steps, "precision": args.precision, "versions": versions()}

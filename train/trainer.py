@@ -56,8 +56,8 @@ class Recipe:
 class State:
     """Everything a run needs to go on: saved in a checkpoint."""
 
-    network: ESPCN
-    ema: ESPCN
+    network: nn.Module
+    ema: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0
@@ -167,7 +167,7 @@ class Reduced(nn.Module):
     on that ends 0.06 dB lower.
     """
 
-    def __init__(self, network: ESPCN) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -191,7 +191,7 @@ class Trainer:
 
     def __init__(
         self, recipe: Recipe, pool: Batches, *, steps: int | None = None, minutes: float | None = None,
-        device: torch.device | None = None, network: ESPCN | None = None, teacher: nn.Module | None = None,
+        device: torch.device | None = None, network: nn.Module | None = None, teacher: nn.Module | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.pool, self.steps, self.minutes = recipe, pool, steps, minutes
         self.device = device or torch.device("cpu")
@@ -264,10 +264,10 @@ def train(
     pool: Batches,
     *,
     steps: int,
-    network: ESPCN | None = None,
+    network: nn.Module | None = None,
     on_step: Callable[[int], None] | None = None,
-) -> ESPCN:
-    """Train for `steps` in this process and give the averaged network: the short form for experiments."""
+) -> nn.Module:
+    """Train for `steps` in this process and give the average, of the class of `network`: for experiments."""
     trainer = Trainer(recipe, pool, steps=steps, network=network)
     for _ in trainer.run():
         if on_step:

@@ -87,14 +87,14 @@ class Workbench:
     def fit(
         self, pairs: Sequence[Pair], seed: int, *, recipe: Recipe = BASE, steps: int | None = None,
         network: Callable[[], nn.Module] = ESPCN, wrap: Callable[[Batches], Batches] = lambda batches: batches,
-    ) -> Any:  # fmt: skip  # noqa: ANN401 (whatever `network` makes)
+    ) -> nn.Module:  # fmt: skip
         """A network trained from `seed` for this bench's number of steps."""
         torch.manual_seed(seed)
         batches: Batches = Loaded(pairs, batch=recipe.batch, patch=recipe.patch, seed=seed)
-        return train(recipe, wrap(batches), steps=steps or self.steps, network=network())  # type: ignore[arg-type]
+        return train(recipe, wrap(batches), steps=steps or self.steps, network=network())
 
     @cached_property
-    def baseline(self) -> list[ESPCN]:
+    def baseline(self) -> list[nn.Module]:
         """The plain network on bicubic pairs, one for each seed."""
         return [self.fit(self.pairs, seed) for seed in SEEDS]
 

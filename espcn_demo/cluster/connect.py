@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from espcn_demo.errors import InputError
@@ -103,7 +104,7 @@ def _has_token() -> bool:
     return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
-def _import() -> Any:  # noqa: ANN401 (Ray is optional and untyped here)
+def _import() -> ModuleType:
     try:
         return import_module("ray")
     except ImportError as error:
@@ -120,7 +121,7 @@ def _hush() -> None:
         inner._worker_logs_enabled = False
 
 
-def _start(ray: Any) -> None:  # noqa: ANN401 (ray is untyped)
+def _start(ray: ModuleType) -> None:
     from espcn_demo.backends.machine import granted_cores
 
     try:
@@ -149,7 +150,7 @@ def _knock(address: Address) -> None:
         ) from error
 
 
-def _join(ray: Any, address: Address) -> None:  # noqa: ANN401 (ray is untyped)
+def _join(ray: ModuleType, address: Address) -> None:
     ray.init(address=str(address), log_to_driver=False, logging_level=logging.ERROR)
 
 

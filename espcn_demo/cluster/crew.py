@@ -102,7 +102,7 @@ class RayCrew:
             self.dismiss(worker)
         self._parts.clear()
 
-    def _event(self, reference: Any, worker: int, data: Any) -> Event:  # noqa: ANN401 (Ray's references)
+    def _event(self, reference: object, worker: int, data: object) -> Event:
         try:
             value = self._ray.get(reference, timeout=_FETCH)
         except Exception as error:  # everything that can happen on another machine
@@ -112,7 +112,7 @@ class RayCrew:
             return Started(worker, value)
         return Finished(worker, value, self._fetcher(data))
 
-    def _fetcher(self, data: Any) -> Callable[[], bytes]:  # noqa: ANN401 (ray is untyped)
+    def _fetcher(self, data: object) -> Callable[[], bytes]:
         def fetch() -> bytes:
             try:
                 content: bytes = self._ray.get(data, timeout=_FETCH)

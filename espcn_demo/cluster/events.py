@@ -9,7 +9,7 @@ from typing import Protocol
 from espcn_demo.cluster.tasks import Facts, Result, Task
 
 
-class Lost(Exception):  # noqa: N818 (an event more than an error)
+class Lost(Exception):
     """A worker, or what it had made, is gone; the message says how, in words without a full stop."""
 
 

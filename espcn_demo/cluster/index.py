@@ -20,7 +20,7 @@ CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores"
 _EARLIER = 2  # key frames before a segment to start from: the nearest may be one that later frames look behind
 
 
-class Astray(Exception):  # noqa: N818 (not an error: the worker reads from the beginning then)
+class Astray(Exception):
     """A clip does not match its index."""
 
 

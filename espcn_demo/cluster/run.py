@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from espcn_demo.cluster.connect import connected
 from espcn_demo.cluster.crew import RayCrew
@@ -187,7 +187,7 @@ def _run(place: Place, setup: Setup, work: Work, tally: Tally, cancelled: thread
             Dispatcher(crew, work, tally, workers=count, cancelled=cancelled).run()
 
 
-def _room(ray: Any, place: Place) -> int:  # noqa: ANN401 (Ray is untyped here)
+def _room(ray: ModuleType, place: Place) -> int:
     """How many workers to start.
 
     Raises:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from espcn_demo.errors import InputError
 from espcn_demo.upscaler import Codes
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 _DECODERS = {"PNG": "png", "TIFF": "tiff", "PPM": "ppm"}
 _CHANNELS = {"gray16": 1, "ya16": 2, "rgb48": 3, "rgba64": 4}
@@ -37,7 +41,8 @@ def read_deep(path: Path, image: Image.Image) -> Codes:
 
     try:
         decoder = av.CodecContext.create(_DECODERS[str(image.format)], "r")
-        frames = decoder.decode(av.Packet(path.read_bytes())) or decoder.decode(None)  # type: ignore[attr-defined]
+        assert isinstance(decoder, av.VideoCodecContext)
+        frames = decoder.decode(av.Packet(path.read_bytes())) or decoder.decode(None)
         frame = frames[0]
         samples = _samples(frame)
     except (av.FFmpegError, IndexError, KeyError) as error:
@@ -46,13 +51,14 @@ def read_deep(path: Path, image: Image.Image) -> Codes:
     return _unmultiplied(samples) if extra[:1] == (_ASSOCIATED,) else samples
 
 
-def _samples(frame: object) -> Codes:
+def _samples(frame: VideoFrame) -> Codes:
     """The interleaved samples of a video frame in native byte order."""
-    name = frame.format.name  # type: ignore[attr-defined]
-    channels, plane = _CHANNELS[name[:-2]], frame.planes[0]  # type: ignore[attr-defined]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : 2 * channels * plane.width]
-    order = ">u2" if name.endswith("be") else "<u2"
-    return rows.view(order).astype(np.uint16).reshape(plane.height, plane.width, channels)
+    name = frame.format.name
+    channels, plane = _CHANNELS[name[:-2]], frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    order = np.dtype(np.uint16).newbyteorder(">" if name.endswith("be") else "<")
+    inside = rows[: plane.height, : 2 * channels * plane.width]
+    return inside.view(order).astype(np.uint16).reshape(plane.height, plane.width, channels)
 
 
 def _unmultiplied(samples: Codes) -> Codes:

@@ -7,6 +7,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from espcn_demo.backends.machine import granted_cores
 from espcn_demo.image.picture import Metadata, Picture
 
@@ -48,9 +50,7 @@ def write_tiff(picture: Picture, out: Path) -> None:
         _append(out, directories)
 
 
-def _exif(metadata: Metadata) -> Any:  # noqa: ANN401 (Pillow's Exif is a mapping of anything)
-    from PIL import Image
-
+def _exif(metadata: Metadata) -> Image.Exif:
     exif = Image.Exif()
     exif.load(metadata.exif)
     return exif

@@ -40,7 +40,7 @@ def build(jobs: Jobs) -> None:
         except InputError as error:
             yield {status: wording.problem(str(error))}
 
-    fields.wire(button.click, speeds, None, [status, table], once=True)
+    fields.wire(button.click, speeds, [], [status, table], once=True)
 
 
 def _network() -> str:

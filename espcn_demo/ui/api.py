@@ -19,7 +19,7 @@ from .jobs import Jobs
 def build(jobs: Jobs) -> None:
     """Add the endpoints to the page that is being built."""
 
-    def image(picture: str, quality: str, request: gr.Request) -> tuple[str, dict[str, Any]]:  # noqa: D417 (Gradio gives the request)
+    def image(picture: str, quality: str, request: gr.Request) -> tuple[str, dict[str, Any]]:
         """Enlarge a picture by two with a small neural network; format, bit depth, alpha and metadata are kept.
 
         Args:
@@ -31,7 +31,7 @@ def build(jobs: Jobs) -> None:
         """
         return _file(jobs, "image", request, work_api.image, picture, 2, quality)
 
-    def image_4x(picture: str, quality: str, request: gr.Request) -> tuple[str, dict[str, Any]]:  # noqa: D417 (Gradio gives the request)
+    def image_4x(picture: str, quality: str, request: gr.Request) -> tuple[str, dict[str, Any]]:
         """Enlarge a picture by four in two passes; mostly worth it for small, sharp pictures.
 
         Args:
@@ -43,7 +43,7 @@ def build(jobs: Jobs) -> None:
         """
         return _file(jobs, "image_4x", request, work_api.image, picture, 4, quality)
 
-    def video(  # noqa: D417 (Gradio gives the request)
+    def video(
         clip: str, codec: str, crf: float, start: float, duration: float, request: gr.Request
     ) -> tuple[str, dict[str, Any]]:
         """Enlarge a video by two; sound, subtitles, frame times, chapters and colours are kept.
@@ -60,7 +60,7 @@ def build(jobs: Jobs) -> None:
         """
         return _file(jobs, "video", request, work_api.video, clip, codec, int(crf), start, duration)
 
-    def probe(clip: str, request: gr.Request) -> dict[str, Any]:  # noqa: D417 (Gradio gives the request)
+    def probe(clip: str, request: gr.Request) -> dict[str, Any]:
         """Tell what a video or picture is, what enlarging it by two keeps, and what it will take and bring.
 
         Args:
@@ -72,7 +72,7 @@ def build(jobs: Jobs) -> None:
         """
         return _checked(jobs, "probe", request, work_api.probe, clip, jobs.limits)
 
-    def measure(picture: str, request: gr.Request) -> dict[str, Any]:  # noqa: D417 (Gradio gives the request)
+    def measure(picture: str, request: gr.Request) -> dict[str, Any]:
         """Measure on a picture: shrink it by two, restore it, and compare with the original.
 
         Args:

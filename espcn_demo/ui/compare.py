@@ -56,7 +56,7 @@ class Curve:
         }
 
 
-def component(*, hint: str, **options: Any) -> gr.HTML:  # noqa: ANN401 (handed on to gr.HTML as they are)
+def component(*, hint: str, elem_id: str) -> gr.HTML:
     """A new compare component; `hint` is its empty state.
 
     A function and not a subclass: Gradio writes a .pyi beside the module of every subclass.
@@ -70,7 +70,7 @@ def component(*, hint: str, **options: Any) -> gr.HTML:  # noqa: ANN401 (handed 
         js_on_load=_file("compare_stage.js") + _file("compare_clip.js"),
         apply_default_css=False,
         hint=hint,
-        **options,
+        elem_id=elem_id,
     )
 
 

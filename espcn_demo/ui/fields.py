@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.components import Component
+from gradio.data_classes import FileData
 
 from ..errors import InputError
 from ..sandbox import Done, StoppedError
 from . import compare, examples, wording
 from .jobs import words
+
+Field = TypeVar("Field", bound=Component)
 
 # Browsers know some clips by their name only.
 CLIPS = ["video", ".mkv", ".ts", ".mts", ".flv", ".3gp", ".wmv", ".avi", ".ogv", ".gif"]
@@ -32,21 +36,21 @@ element.addEventListener('click', (event) => {
 """
 
 
-def as_uploaded(component: Any) -> Any:  # noqa: ANN401 (any of Gradio's file components)
+def as_uploaded(component: Field) -> Field:
     """Let a component hand over the uploaded file as it is, unopened: the worker opens it, and says what is wrong."""
 
-    def path(payload: Any) -> str | None:  # noqa: ANN401 (Gradio's FileData)
+    def path(payload: FileData | None) -> str | None:
         return None if payload is None or not payload.path else str(payload.path)
 
-    component.preprocess = path
+    component.preprocess = path  # type: ignore[method-assign]  # for this one component
     return component
 
 
 def wire(
     event: Callable[..., Any],
     function: Callable[..., Any],
-    inputs: Any,  # noqa: ANN401 (Gradio's)
-    outputs: Any,  # noqa: ANN401 (Gradio's)
+    inputs: Sequence[Component],
+    outputs: Sequence[Component],
     *,
     once: bool = False,
 ) -> None:

@@ -57,7 +57,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
         jobs.clear(request, "four")
         return fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
-    fields.wire(source.clear, cleared, None, everything)
+    fields.wire(source.clear, cleared, [], everything)
     fields.wire(source.upload, run_four, [source, *values], everything)
     fields.wire(run.click, run_four, [source, *values], everything)
     fields.wire(examples.click, run_example, values, [source, *everything])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
 from ..runner import Note, Runner, Waiting, visitor
@@ -15,6 +15,8 @@ from . import wording
 
 if TYPE_CHECKING:
     import gradio as gr
+
+Returned = TypeVar("Returned")
 
 
 @dataclass(eq=False)
@@ -45,7 +47,6 @@ class Jobs:
         function: Callable[..., Any],
         *args: object,
         place: str = "",
-        **kwargs: Any,  # noqa: ANN401 (handed on to the runner as they are)
     ) -> Iterator[Any]:
         """As `Runner.stream`, until it is done, refused, stopped by `stop`, or the iterator is closed.
 
@@ -57,7 +58,7 @@ class Jobs:
         with self._lock:
             self._jobs.setdefault(session, []).append(job)
         try:
-            for message in self.runner.stream(kind, visitor(request), function, *args, cancelled=job.switch, **kwargs):
+            for message in self.runner.stream(kind, visitor(request), function, *args, cancelled=job.switch):
                 if job.replaced:
                     return
                 yield message
@@ -75,18 +76,18 @@ class Jobs:
         self,
         kind: str,
         request: gr.Request | None,
-        function: Callable[..., Any],
+        function: Callable[..., Returned],
         *args: object,
-        **kwargs: Any,  # noqa: ANN401 (handed on to the runner as they are)
-    ) -> Any:  # noqa: ANN401 (what the function returns)
+    ) -> Returned:
         """Run a job to its end, for callers that show no progress.
 
         Raises:
             InputError: one sentence for the caller.
         """
-        for message in self.run(kind, request, function, *args, **kwargs):
+        for message in self.run(kind, request, function, *args):
             if isinstance(message, Done):
-                return message.result
+                result: Returned = message.result
+                return result
         raise InputError(wording.STOPPED)
 
     def clear(self, request: gr.Request | None, place: str) -> None:

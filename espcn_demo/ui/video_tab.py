@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +45,19 @@ def build(jobs: Jobs) -> dict[str, Any]:
     values = [quality, measure, weights, codec, crf, start, end]
     everything = [*outputs.values(), stop]
 
-    def preview(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
+    def preview(path: str | None, settings: ClipSettings, request: gr.Request) -> Iterator[Update]:
         """Show the first two seconds."""
         if path:
-            yield from _work(
-                jobs, "preview", work_clip.preview, Path(path), ClipSettings(*chosen), outputs, stop, request
-            )
+            yield from _work(jobs, "preview", work_clip.preview, Path(path), settings, outputs, stop, request)
         else:
             jobs.clear(request, "video")
             yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
-    def whole(path: str | None, *chosen: Any, request: gr.Request) -> Iterator[Update]:  # noqa: ANN401 (the settings)
+    def whole(path: str | None, settings: ClipSettings, request: gr.Request) -> Iterator[Update]:
         """Enlarge the clip, or measure on it."""
         if not path:
             yield {outputs["status"]: wording.problem(wording.NO_CLIP)}
             return
-        settings = ClipSettings(*chosen)
         kind, job = ("measure", work_measure.measure_clip) if settings.measure else ("video", work_clip.video)
         yield from _work(jobs, kind, job, Path(path), settings, outputs, stop, request)
 
@@ -68,13 +65,13 @@ def build(jobs: Jobs) -> dict[str, Any]:
         path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
     ) -> Iterator[Update]:
         """Two seconds, as soon as the clip is there."""
-        yield from preview(path, q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+        yield from preview(path, _settings(q, m, w, c, f, s, e), request)
 
     def run_whole(
         path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
     ) -> Iterator[Update]:
         """The whole clip."""
-        yield from whole(path, q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+        yield from whole(path, _settings(q, m, w, c, f, s, e), request)
 
     def run_example(
         q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
@@ -87,7 +84,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
             yield {outputs["status"]: wording.problem(str(error))}
             return
         yield {source: str(path)}
-        yield from preview(str(path), q, m, w, c, int(f), s or 0.0, e or 0.0, request=request)
+        yield from preview(str(path), _settings(q, m, w, c, f, s, e), request)
 
     fields.wire(source.upload, run_preview, [source, *values], everything)
     fields.wire(source.clear, run_preview, [source, *values], everything)
@@ -96,10 +93,17 @@ def build(jobs: Jobs) -> dict[str, Any]:
     return outputs
 
 
+def _settings(
+    quality: str, measure: bool, weights: str, codec: str, crf: float, start: float | None, end: float | None
+) -> ClipSettings:
+    """What the fields hold; an emptied number is 0."""
+    return ClipSettings(quality, measure, weights, codec, int(crf), start or 0.0, end or 0.0)
+
+
 def _work(
     jobs: Jobs,
     kind: str,
-    job: Any,  # noqa: ANN401 (a function of the worker)
+    job: Callable[..., object],
     path: Path,
     settings: ClipSettings,
     outputs: dict[str, Any],

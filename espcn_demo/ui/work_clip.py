@@ -128,10 +128,7 @@ def preview(
         target,
         upscaler,
         (settings.start, length),
-        codec=settings.codec,
-        crf=settings.crf,
-        limits=limits,
-        cancelled=cancelled,
+        {"codec": settings.codec, "crf": settings.crf, "limits": limits, "cancelled": cancelled},
     )
     segment = segment_frames(facts.width, facts.height, batch_frames(facts.width, facts.height))
     found = predict(path, facts, gain, [excerpt], segment=segment, wanted=wanted)

@@ -208,7 +208,8 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     if tags.get("alpha_mode") == "1" and context.name in ("vp8", "vp9"):
         name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}[context.name]
-        alpha: VideoCodecContext = av.CodecContext.create(name, "r")  # type: ignore[assignment]
+        alpha = av.CodecContext.create(name, "r")
+        assert isinstance(alpha, av.VideoCodecContext)
         alpha.color_primaries, alpha.color_trc = context.color_primaries, context.color_trc  # told by the container
         return alpha
     context.thread_type = "AUTO"

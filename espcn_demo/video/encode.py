@@ -108,7 +108,7 @@ def add_video(container: OutputContainer, encoding: Encoding) -> VideoStream:
     from av.error import FFmpegError
 
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes its banner to stderr otherwise
-    stream: VideoStream = container.add_stream(encoding.encoder, rate=encoding.rate)  # type: ignore[assignment]  # video
+    stream: VideoStream = container.add_stream(encoding.encoder, rate=encoding.rate)  # type: ignore[assignment]  # its stub knows a video stream by literal codec names only
     stream.time_base = encoding.time_base
     context = stream.codec_context
     _configure(context, encoding)

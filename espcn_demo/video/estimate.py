@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def estimate(
     parts: list[Part | None] = [*choose_excerpts(facts, seconds, gain.pace)] or [None]
     with tempfile.TemporaryDirectory(prefix="espcn-estimate-") as folder:
         excerpts = [
-            enlarge_excerpt(path, Path(folder, f"{index}{out_suffix}"), upscaler, part, **options)
+            enlarge_excerpt(path, Path(folder, f"{index}{out_suffix}"), upscaler, part, options)
             for index, part in enumerate(parts)
         ]
     found = predict(path, facts, gain, excerpts, segment=plan.segment, limits=limits)
@@ -173,8 +173,10 @@ def measure_gain(
     return Gain(network, bicubic, pace)
 
 
-def enlarge_excerpt(path: Path, out: Path, upscaler: Upscaler, part: Part | None, **options: Any) -> Excerpt:  # noqa: ANN401 (those of `upscale_video`)
-    """Enlarge a part into `out`, and keep account of where the time and the bytes went.
+def enlarge_excerpt(
+    path: Path, out: Path, upscaler: Upscaler, part: Part | None, options: Mapping[str, Any]
+) -> Excerpt:
+    """Enlarge a part into `out` with `options` of `upscale_video`, and note where the time and the bytes went.
 
     Raises:
         InputError: see `upscale_video`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ..limits import Limits
 from . import source
 from .timing import is_variable, mean_rate, presentation_times, span
+from .upright import side_data
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.sidedata.sidedata import SideData
     from av.stream import Stream
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
@@ -144,7 +144,7 @@ def _assemble(path: Path, container: InputContainer, video: VideoStream, frames:
     layout = first.format if first else context.format
     tags: Any = first or context
     transfer = int(tags.color_trc)
-    kinds = {data.type.name for frame in frames for data in _side_data(frame)}
+    kinds = {data.type.name for frame in frames for data in side_data(frame)}
     alpha = video.metadata.get("alpha_mode") == "1" or bool(layout and any(c.is_alpha for c in layout.components))
     length = source.seconds(container, video)
     aspect = video.sample_aspect_ratio or Fraction(1)
@@ -188,7 +188,7 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Degrees clockwise that show a frame upright, and whether it is mirrored left to right besides."""
     import numpy as np
 
-    for data in _side_data(frame):
+    for data in side_data(frame):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].astype(float)
             mirrored = bool(a * d - b * c < 0)
@@ -197,10 +197,6 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
             angle = 0.0 if (a, b) == (0, 0) else float(np.degrees(np.arctan2(b, a)))
             return round(angle / 90) * 90 % 360, mirrored
     return 0, False
-
-
-def _side_data(frame: VideoFrame) -> Iterator[SideData]:
-    yield from iter(frame.side_data)  # type: ignore[misc]  # PyAV types it as a mapping but iterates over the values
 
 
 def _chroma(layout: VideoFormat | None) -> str:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.stream import Stream
 
@@ -88,7 +89,7 @@ class Copy:
 class Sound:
     """Sound that the target cannot hold, decoded and encoded again."""
 
-    def __init__(self, source: Stream, target: Any, window: Window) -> None:  # noqa: ANN401 (an audio stream)
+    def __init__(self, source: AudioStream, target: AudioStream, window: Window) -> None:
         from av import AudioResampler
 
         context = target.codec_context
@@ -112,7 +113,7 @@ class Sound:
         from av.error import FFmpegError
 
         try:
-            frames = self._source.decode(packet)  # type: ignore[attr-defined]  # audio streams decode
+            frames = self._source.decode(packet)
         except FFmpegError:
             return
         for frame in frames:

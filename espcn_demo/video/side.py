@@ -16,8 +16,10 @@ from .metadata import describe, lost_marks, unusual_keys, words_lost_in_gif
 from .routes import Copy, Route, Sound, Text, Window
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
-    from av.stream import Stream
+    from av.stream import AttachmentStream, Stream
+    from av.subtitles.stream import SubtitleStream
 
 # Sound that players of the container expect; Matroska takes whatever FFmpeg's muxer takes.
 _PCM = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_u8", "pcm_s8"}
@@ -86,10 +88,13 @@ class SideStreams:
             self.notes.append(f"metadata {', '.join(unusual)} left out: MP4 holds either these or a cover picture")
 
     def _route(self, stream: Stream, out: OutputContainer, window: Window) -> Route | None:
+        from av import AudioStream
+        from av.stream import AttachmentStream
+
         container = out.format.name
         kind, codec = str(stream.type), _codec(stream)
         what = f"{kind} stream {stream.index} ({codec})"
-        if kind == "attachment":
+        if isinstance(stream, AttachmentStream):
             self._attach(stream, out)
             return None
         if container == "gif":
@@ -117,7 +122,7 @@ class SideStreams:
             if kind == "video" and not cover:
                 self.notes.append(f"{what} was kept at its own size: one picture stream is enlarged")
             return Copy(_template(stream, out), window, cover)
-        if kind == "audio":
+        if isinstance(stream, AudioStream):
             return self._sound(stream, out, window, what)
         if kind == "subtitle" and codec in TEXT:
             target = TEXT_ENCODER[container]
@@ -126,12 +131,12 @@ class SideStreams:
         self.notes.append(f"{what} was left out: {NAMES[container]} does not hold it (Matroska, .mkv, may)")
         return None
 
-    def _sound(self, stream: Stream, out: OutputContainer, window: Window, what: str) -> Route:
+    def _sound(self, stream: AudioStream, out: OutputContainer, window: Window, what: str) -> Route:
         name = SOUND_ENCODER[out.format.name]
         reason = f"{NAMES[out.format.name]} does not hold it"
         self.notes.append(f"{what} was re-encoded as {name.removeprefix('lib')}: {reason}")
         self.audio = "re-encoded"
-        context: Any = stream.codec_context
+        context = stream.codec_context
         rate = 48_000 if name == "libopus" else context.sample_rate
         target: Any = out.add_stream(name, rate=rate)
         target.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")  # PCM often names none
@@ -139,7 +144,7 @@ class SideStreams:
         describe(stream, target)
         return Sound(stream, target, window)
 
-    def _attach(self, stream: Any, out: OutputContainer) -> None:  # noqa: ANN401 (an attachment stream)
+    def _attach(self, stream: AttachmentStream, out: OutputContainer) -> None:
         name = stream.name or f"attachment-{stream.index}"
         if out.format.name == "matroska":
             out.add_attachment(name, stream.mimetype or "application/octet-stream", stream.data)
@@ -182,8 +187,11 @@ def _template(stream: Stream, out: OutputContainer) -> Stream:
     return target
 
 
-def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> Any:  # noqa: ANN401 (a subtitle stream)
-    target: Any = out.add_stream(codec)
+def _text_stream(stream: Stream, out: OutputContainer, codec: str) -> SubtitleStream:
+    from av.subtitles.stream import SubtitleStream
+
+    target = out.add_stream(codec)
+    assert isinstance(target, SubtitleStream)
     target.codec_context.subtitle_header = _ASS_HEADER
     target.codec_context.time_base = Fraction(1, 1000)
     target.time_base = Fraction(1, 1000)

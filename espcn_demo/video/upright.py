@@ -73,7 +73,7 @@ class Upright:
             else:
                 self._duration = frame.duration
                 self._graph.vpush(frame)
-                yield from self._pull()
+                yield from self._pull(self._graph)
         yield from self._drain()
 
     def _look(self, first: VideoFrame) -> None:
@@ -107,12 +107,12 @@ class Upright:
         graph.configure()
         return graph
 
-    def _pull(self) -> Iterator[VideoFrame]:
+    def _pull(self, graph: Graph) -> Iterator[VideoFrame]:
         from av.error import BlockingIOError, EOFError
 
         while True:
             try:
-                frame = self._graph.vpull()  # type: ignore[union-attr]  # only called with a graph
+                frame = graph.vpull()
             except (BlockingIOError, EOFError):
                 return
             # bwdif counts in half ticks; back to the stream's.
@@ -124,7 +124,7 @@ class Upright:
     def _drain(self) -> Iterator[VideoFrame]:
         if self._graph is not None:
             self._graph.vpush(None)
-            yield from self._pull()
+            yield from self._pull(self._graph)
         self._graph, self._key = None, ()
 
 
@@ -139,7 +139,7 @@ def find_turn(frame: VideoFrame) -> Turn:
 
 def side_data(frame: VideoFrame) -> Iterator[SideData]:
     """The side data of a frame; PyAV types it as a mapping, but iterating gives the values."""
-    yield from iter(frame.side_data)  # type: ignore[misc]  # see above
+    yield from iter(frame.side_data)  # type: ignore[misc]  # typed as a mapping, whose keys these would be
 
 
 def _turn(a: int, b: int, c: int, d: int) -> Turn:

@@ -22,6 +22,7 @@ from .settings import check_settings
 from .still import Stills
 
 if TYPE_CHECKING:
+    from av.error import FFmpegError
     from av.video.frame import VideoFrame
 
     from ..upscaler import Upscaler
@@ -270,7 +271,7 @@ def _mean(clip: Clip, luma: Samples | None, resumed: int) -> float | None:
     return None if luma is None or resumed else float(luma.mean()) / clip.encoding.layout.white
 
 
-def _why(error: Any, out: Path, *, kept: bool) -> str:  # noqa: ANN401 (both kinds of error have errno and strerror)
+def _why(error: OSError | FFmpegError, out: Path, *, kept: bool) -> str:
     end = "; what is finished was kept, run again with --resume." if kept else "."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full: make room for {out.name} or choose another folder{end}"
