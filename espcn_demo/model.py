@@ -23,6 +23,7 @@ __all__ = [
     "SCALE",
     "CodeValues",
     "Dimensions",
+    "conv_layers",
     "count_parameters",
 ]
 
@@ -63,6 +64,11 @@ class CodeValues(nn.Module):
         luma = codes.to(weight.dtype) * (1.0 / self.white)
         enlarged: Tensor = self.network(luma).to(torch.float32) * self.white
         return enlarged.clamp(0.0, self.white).round().to(self.dtype)
+
+
+def conv_layers(network: ESPCN) -> list[nn.Conv2d]:
+    """The four convolutions, in order."""
+    return [layer for layer in network.convolutions if isinstance(layer, nn.Conv2d)]
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -20,7 +20,7 @@ from threading import Thread
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from .browser.conftest import FLAGS, PATIENCE, find_chromium, serve
+from .browser.conftest import FLAGS, PATIENCE, Server, find_chromium
 from .browser.test_page import READY, upload
 from .clips import photo_frame, write
 
@@ -65,7 +65,7 @@ def make_files(folder: Path) -> dict[str, Path]:
 def visit(browser: Browser, folder: Path, files: dict[str, Path], times: Times) -> None:
     """One server, one visitor, who looks at the page before its engine is warm."""
     folder.mkdir()
-    server = serve(folder)
+    server = Server(folder)
     started = time.monotonic()
 
     def note(name: str) -> None:
@@ -89,7 +89,7 @@ def visit(browser: Browser, folder: Path, files: dict[str, Path], times: Times) 
             note(name)
             page.close()
     finally:
-        server.__exit__()
+        server.stop()
 
 
 def answered(address: str) -> bool:

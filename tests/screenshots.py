@@ -13,14 +13,14 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from .browser.conftest import FLAGS, PATIENCE, find_chromium, serve
+from .browser.conftest import FLAGS, PATIENCE, Server, find_chromium
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def main() -> int:
     """Take the pictures."""
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         page.set_default_timeout(PATIENCE)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from .browser.conftest import serve
+from .browser.conftest import Server
 
 pytestmark = pytest.mark.slow
 NAMES = {"/image", "/image_4x", "/video", "/probe", "/measure"}
@@ -19,7 +19,7 @@ NAMES = {"/image", "/image_4x", "/video", "/probe", "/measure"}
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     pytest.importorskip("mcp", reason="the extra mcp is not installed")
-    with serve(tmp_path_factory.mktemp("server"), "--mcp") as found:
+    with Server(tmp_path_factory.mktemp("server"), "--mcp") as found:
         yield found
 
 

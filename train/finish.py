@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from espcn_demo.model import ESPCN
+from espcn_demo.model import ESPCN, conv_layers
 from espcn_demo.weights import save
-from train.trials import conv_layers
 
 
 def settle(network: ESPCN) -> ESPCN:

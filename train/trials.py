@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espcn_demo.model import ESPCN
+from espcn_demo.model import ESPCN, conv_layers
 from train.pool import Batch, Batches
 
 
@@ -67,11 +67,6 @@ class Branched(ESPCN):
             kernel = (layer.weight + F.pad(point, [_side(layer)] * 4)) * scale.view(-1, 1, 1, 1)
             target.load_state_dict({"weight": kernel.detach(), "bias": layer.bias})
         return plain.eval().requires_grad_(False)
-
-
-def conv_layers(network: ESPCN) -> list[nn.Conv2d]:
-    """The four convolutions."""
-    return [layer for layer in network.convolutions if isinstance(layer, nn.Conv2d)]
 
 
 def _side(layer: nn.Conv2d) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espcn_demo.backends.layers import Layer, fold, split_first
+from espcn_demo.backends.layers import Layer, fold, power_above, split_first
 from espcn_demo.dimensions import SCALE
 
 
@@ -22,7 +22,7 @@ class CodeNetwork(nn.Module):
         super().__init__()
         self.white, self.codes, self.compute = float(white), codes, compute
         # A power of two: exact, and it keeps the first kernel out of float16's subnormal range.
-        self.unit = 2.0 ** -white.bit_length()
+        self.unit = 1 / power_above(white)
         self.count = len(layers)
         folded = fold(layers, white, unit=self.unit)
         for index, layer in enumerate(split_first(folded) if compute == torch.bfloat16 else folded):

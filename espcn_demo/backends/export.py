@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espcn_demo.backends.layers import Layer, fold
+from espcn_demo.backends.layers import Layer, fold, power_above
 from espcn_demo.dimensions import SCALE
 
 WHITE = 255  # half precision holds codes of 8 bits exactly
-UNIT = 2.0**-8
+UNIT = 1 / power_above(WHITE)
 
 
 @dataclass(frozen=True)

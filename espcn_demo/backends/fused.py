@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espcn_demo.backends.layers import Layer, fold
+from espcn_demo.backends.layers import Layer, fold, power_above
 from espcn_demo.dimensions import SCALE
 
 TILE = (16, 32)  # rows, columns
@@ -30,7 +30,7 @@ class Fused:
     def __init__(
         self, layers: tuple[Layer, ...], white: int, device: torch.device, *, programs: int | None = None
     ) -> None:
-        self.white, self.unit = white, 2.0 ** -white.bit_length()
+        self.white, self.unit = white, 1 / power_above(white)
         folded = fold(layers, white, unit=self.unit)
         self.kernels = [_matrix(layer, index).to(device, torch.float16) for index, layer in enumerate(folded)]
         self.biases = [_padded(torch.from_numpy(layer.bias), 16).to(device) for layer in folded]

@@ -67,19 +67,19 @@ def fold(layers: tuple[Layer, ...], white: int, *, unit: float = 1.0) -> tuple[L
     power of two, for such a `unit`, so that a kernel of bfloat16 values stays one.
     The skip is not included: output + codes, shuffled, are the code values of the enlarged frame.
     """
-    scale, slight = float(ceiling(white)), gain(white)
+    scale, slight = float(power_above(white)), gain(white)
     first, last = layers[0].times(1.0 / (scale * unit), bias=slight), layers[-1].times(scale, bias=white)
     return (first, *(layer.times(1.0, bias=slight) for layer in layers[1:-1]), last)
 
 
-def ceiling(white: int) -> int:
+def power_above(white: int) -> int:
     """The power of two above `white`."""
     return 1 << white.bit_length()
 
 
 def gain(white: int) -> float:
     """The factor of folded features: 255/256 for 8-bit codes."""
-    return white / ceiling(white)
+    return white / power_above(white)
 
 
 def split_first(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espcn_demo.backends.layers import Layer, ceiling, fold, gain, kernel_shape
+from espcn_demo.backends.layers import Layer, fold, gain, kernel_shape, power_above
 from espcn_demo.dimensions import DIMENSIONS
 from espcn_demo.errors import EngineError
 from espcn_demo.weights import Weights
@@ -75,7 +75,7 @@ def _folded(tensors: Mapping[str, NDArray[np.float32]]) -> Quantised:
             raise ValueError(f"layer {index} has shape {kernel.shape}")
         layers.append(Layer(kernel.astype(np.float32) * step[:, None, None, None], tensors[f"{index}.bias"]))
     steps = [tensors[f"{index}.scale"] for index in range(count)]
-    scale = np.float32(ceiling(WHITE))
+    scale = np.float32(power_above(WHITE))
     steps[0], steps[-1] = steps[0] / scale, steps[-1] * scale
     ceilings = tuple(gain(WHITE) * float(value) for value in tensors["ceilings"])
     if len(ceilings) != count - 1:

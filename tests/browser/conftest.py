@@ -71,11 +71,11 @@ def chromium():
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[str]:
     """The page's address; one server for the whole session."""
-    with serve(tmp_path_factory.mktemp("server")) as address:
+    with Server(tmp_path_factory.mktemp("server")) as address:
         yield address
 
 
-class serve:  # noqa: N801 (used like a function)
+class Server:
     """Start app.py on a free port and wait until its engine is warm; `kill` and `start` are a server that crashed."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
@@ -112,16 +112,19 @@ class serve:  # noqa: N801 (used like a function)
         self._process.kill()
         self._process.wait()
 
-    def __enter__(self) -> str:
-        self.start()
-        return self.address
-
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def __enter__(self) -> str:
+        self.start()
+        return self.address
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 @pytest.fixture

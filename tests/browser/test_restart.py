@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from espcn_demo.ui import wording
 
-from .conftest import serve
+from .conftest import Server
 from .test_page import READY, upload
 
 
 def test_a_restart_in_mid_run(open_page, picture, make_clip, tmp_path):
-    running = serve(tmp_path)
+    running = Server(tmp_path)
     with running as address:
         idle, busy = open_page(at=address), open_page(at=address)
         upload(idle, "Image", picture)
