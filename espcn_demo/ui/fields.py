@@ -122,16 +122,20 @@ def emptied(shown: dict[str, Any]) -> dict[Any, Any]:
 def follow(
     messages: Iterator[Any], shown: dict[str, Any], stop: gr.Button, show: Callable[[Any], dict[Any, Any]]
 ) -> Iterator[dict[Any, Any]]:
-    """What a tab's components get while a job goes on: `show` turns its progress and its result into updates."""
-    idle = {stop: gr.Button(interactive=False)}
+    """What a tab's components get while a job goes on: `show` turns its progress and its result into updates.
+
+    Each update says again that Stop can be pressed: the last message of an earlier job of this tab, which says that it
+    cannot, may reach the browser after the first message of this one.
+    """
+    busy, idle = {stop: gr.Button(interactive=True)}, {stop: gr.Button(interactive=False)}
     try:
         for message in messages:
             if text := words(message):
-                yield {shown["status"]: wording.status(text, busy=True)}
+                yield {shown["status"]: wording.status(text, busy=True)} | busy
             elif isinstance(message, Done):
                 yield show(message.result) | idle
             elif message is not None:
-                yield show(message)
+                yield show(message) | busy
     except StoppedError:
         yield emptied(shown) | {shown["status"]: wording.status(wording.STOPPED)} | idle
     except InputError as error:
