@@ -1,13 +1,13 @@
 """Load on the running page: thirty visitors, and what becomes of it.
 
     python -m tests.load                      30 visitors for 5 minutes, then kill -9 in the middle of more load
-    python -m tests.load --table              the same, as a table; readme_numbers.py puts it into README.md
+    python -m tests.load --strict --table     the same, as a table; readme_numbers.py puts it into README.md
     python -m tests.load --visitors 4 --seconds 20
 
 Loopback only. The script starts the page itself, with small limits. Visitors send pictures and clips that carry their
 own mark and check that they get their own result back; they also cancel, close the tab, and send broken and oversize
-files. Meanwhile /healthz is asked four times a second and the memory of all processes is read. Exit code 1 when a
-promise is broken; `--strict` includes the 200 ms of the health answer, which a busy machine cannot keep.
+files. Meanwhile a process of its own asks /healthz four times a second and reads the memory of all processes. Exit
+code 1 when a promise is broken; `--strict` includes the 200 ms of the health answer, which a busy machine cannot keep.
 """
 
 from __future__ import annotations
@@ -21,49 +21,15 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .load_page import Page
 from .load_visitor import Visitor
+from .load_watch import Watch
 
 FLAT = 150  # MiB that the processes' memory may still grow by after the first minute
 HEALTH = 0.2  # seconds
 RETENTION = 45.0  # seconds, so that the script can see results go
-
-
-@dataclass
-class Watch:
-    """What is seen from outside while the load runs."""
-
-    page: Page
-    delays: list[float] = field(default_factory=list)  # seconds that /healthz took
-    memory: list[tuple[float, float]] = field(default_factory=list)  # seconds since the start, MiB
-    waiting: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Ask until told to stop."""
-        began, asked = time.monotonic(), 0
-        while not self.stop.wait(0.25):
-            moment = time.monotonic()
-            try:
-                self.waiting = max(self.waiting, self.page.health()["queue"]["waiting"])
-            except OSError:
-                if not self.page.alive():
-                    return
-            self.delays.append(time.monotonic() - moment)
-            if asked % 20 == 0:
-                self.memory.append((moment - began, self.page.memory()))
-            asked += 1
-
-    def growth(self) -> float:
-        """MiB between the second minute (or quarter) and the last."""
-        span = self.memory[-1][0]
-        part = min(60.0, span / 4)
-        early = [size for moment, size in self.memory if part <= moment <= 2 * part]
-        late = [size for moment, size in self.memory if moment >= span - part]
-        return statistics.median(late) - statistics.median(early) if early and late else 0.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -105,9 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def attend(page: Page, folder: Path, options: argparse.Namespace, problems: list[str]) -> dict[str, object]:
     """Let the visitors come; returns the figures of the whole time."""
-    watch = Watch(page)
-    observer = threading.Thread(target=watch.run)
-    observer.start()
+    watch = Watch(page.address, page.pid)
     visitors = [
         Visitor(number, page, folder, random.Random(options.seed * 1_000 + number))
         for number in range(options.visitors)
@@ -118,29 +82,28 @@ def attend(page: Page, folder: Path, options: argparse.Namespace, problems: list
         thread.start()
     for thread in threads:
         thread.join()
-    watch.stop.set()
-    observer.join()
+    seen = watch.end()
     counts: Counter[str] = sum((visitor.counts for visitor in visitors), Counter())
     problems += [f"visitor {visitor.number}: {text}" for visitor in visitors for text in visitor.problems]
     if not page.alive():
         problems.append("the server has ended")
-    if options.seconds >= 120 and watch.growth() > FLAT:
-        problems.append(f"memory grew by {watch.growth():.0f} MiB after the first minute")
+    if options.seconds >= 120 and seen.growth() > FLAT:
+        problems.append(f"memory grew by {seen.growth():.0f} MiB after the first minute")
     if not options.brief and not (counts["picture"] and counts["clip"]):
         problems.append("no picture or no clip came through")
     waits = sorted(seconds for visitor in visitors for seconds in visitor.seconds)
-    delays = sorted(watch.delays)
+    delays = sorted(seen.delays)
     return {
         "visitors": options.visitors,
         "seconds": round(options.seconds),
         **{f"{what}s": counts[what] for what in sorted(counts)},
         "mixed-up or wrong results": sum("result" in text for visitor in visitors for text in visitor.problems),
         "median seconds for a picture": round(statistics.median(waits), 1) if waits else None,
-        "most jobs waiting": watch.waiting,
+        "most jobs waiting": seen.waiting,
         "median health answer, ms": round(1_000 * statistics.median(delays), 1),
         "slowest health answer, ms": round(1_000 * delays[-1], 1),
-        "memory at the end, MiB": round(watch.memory[-1][1]),
-        "memory growth after the first minute, MiB": round(watch.growth(), 1),
+        "memory at the end, MiB": round(seen.memory[-1][1]),
+        "memory growth after the first minute, MiB": round(seen.growth(), 1),
         "worker crashes": page.crashes(),
     }
 

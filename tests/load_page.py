@@ -78,32 +78,25 @@ class Page:
         psutil.wait_procs(children, timeout=15)
         return children
 
+    @property
+    def pid(self) -> int:
+        """Of the server that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
     def health(self) -> dict[str, Any]:
         """The body of /healthz."""
-        with urllib.request.urlopen(f"{self.address}/healthz", timeout=30) as answer:
-            return dict(json.load(answer))
+        return health(self.address)
 
     def crashes(self) -> int:
         """How often the worker process has crashed."""
         with urllib.request.urlopen(f"{self.address}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("espcn_worker_crashes_total "))
-
-    def memory(self) -> float:
-        """MiB of the server and everything that it has started."""
-        assert self._process is not None
-        server = psutil.Process(self._process.pid)
-        total = 0
-        for process in [server, *server.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-        return total / 2**20
 
     def files(self) -> list[Path]:
         """What visitors have left on the disk."""
@@ -113,3 +106,25 @@ class Page:
     def leftovers(self) -> list[str]:
         """What is left when the server has ended properly."""
         return [str(path.relative_to(self.root)) for path in self.root.rglob("*")]
+
+
+def health(address: str) -> dict[str, Any]:
+    """The body of /healthz."""
+    with urllib.request.urlopen(f"{address}/healthz", timeout=30) as answer:
+        return dict(json.load(answer))
+
+
+def memory(pid: int) -> float:
+    """MiB of a process and everything that it has started."""
+    total = 0
+    try:
+        server = psutil.Process(pid)
+        processes = [server, *server.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    for process in processes:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**20

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from .load_page import BYTES, Page
 
 PATIENCE = 300.0  # seconds that a visitor waits for one result
 SIZE = (96, 64)  # width, height
+NICE = 10  # of the visitors' threads
 
 
 class Visitor:
@@ -36,7 +39,11 @@ class Visitor:
         )
 
     def run(self, until: float) -> None:
-        """Do one thing after another until then; the end of the server is no problem of the visitor's."""
+        """Do one thing after another until then; the end of the server is no problem of the visitor's.
+
+        In a thread that yields to the page's: visitors bring machines of their own, and here they share its cores.
+        """
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         actions: list[tuple[int, Callable[[], None]]] = [
             (45, self.picture),
             (15, self.clip),
