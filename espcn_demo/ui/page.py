@@ -18,6 +18,7 @@ HEAD = (
     f'<meta name="description" content="{wording.HEAD}">'
     '<meta name="color-scheme" content="light dark">'
 )
+SESSIONS = 64  # Gradio keeps a copy of every component for each; the page itself keeps nothing in them
 
 
 def script() -> str:
@@ -67,4 +68,5 @@ def build(runner: Runner) -> gr.Blocks:
     # The desk in front of the worker decides who is next; Gradio only has to let everybody stand there.
     blocks.queue(default_concurrency_limit=runner.limits.queue + 4, max_size=2 * runner.limits.queue)
     blocks.max_threads = 2 * runner.limits.queue + 20  # threads of its own: uploads and downloads have the others
+    blocks.state_session_capacity = SESSIONS
     return blocks
