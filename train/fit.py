@@ -21,7 +21,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import distributed
 
@@ -177,8 +176,8 @@ def _train(trainer: Trainer, args: argparse.Namespace, held: list[Pair], checkpo
 def _record(trainer: Trainer, held: list[Pair], epochs: float, bar: Bar, progress: float) -> None:
     state = trainer.state
     psnr = validate(state.ema, held)
-    loss = float(np.mean([float(loss) for loss in state.losses])) if state.losses else float("nan")
-    state.losses.clear()
+    loss = state.loss()
+    state.losses.zero_()
     state.history.append({"step": state.step, "epoch": state.step * epochs, "loss": loss, "psnr": psnr})
     bar.line(
         f"{progress:.3f} step {state.step} epoch {state.step * epochs:.2f} loss {loss:.5f} validation {psnr:.3f} dB"

@@ -41,7 +41,7 @@ class Bar:
         if self._bar is None or now - self._shown < 0.25:
             return
         self._shown = now
-        values: dict[str, Any] = {"step": state.step, "loss": f"{float(state.losses[-1]):.5f}" if state.losses else "-"}
+        values: dict[str, Any] = {"step": state.step, "loss": f"{state.loss():.5f}"}
         if state.history:
             values["PSNR"] = f"{state.history[-1]['psnr']:.2f}"
         values["waiting"] = f"{100 * waited:.1f}%"

@@ -62,16 +62,26 @@ class State:
     scaler: torch.amp.GradScaler
     step: int = 0
     seconds: float = 0.0  # spent so far
-    losses: list[Tensor] = field(default_factory=list)  # since the last report; kept on the device, which need not wait
+    losses: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))  # their sum and number, see add
     history: list[dict[str, float]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)  # recipe and data: a resumed run must have the same
+
+    def add(self, loss: Tensor) -> None:
+        """Count a step's loss where it lies: a device need not wait, and no tensor of a step stays and pins the heap."""
+        self.losses[0] += loss
+        self.losses[1] += 1
+
+    def loss(self) -> float:
+        """Mean of the losses since the last report; NaN when there is none."""
+        total, count = self.losses.tolist()
+        return total / count if count else float("nan")
 
     def save(self, path: Path) -> None:
         """Write the checkpoint under a temporary name first; a full disk is an InputError and leaves the old one."""
         stored = {
             "ema": self.ema.state_dict(), "network": self.network.state_dict(), "step": self.step,
             "optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict(),
-            "seconds": self.seconds, "losses": [float(loss) for loss in self.losses], "history": self.history,
+            "seconds": self.seconds, "losses": self.losses, "history": self.history,
             "about": self.about,
         }  # fmt: skip
         temporary = path.with_suffix(".tmp")
@@ -92,7 +102,8 @@ class State:
             self.optimizer.load_state_dict(stored["optimizer"])
             self.scaler.load_state_dict(stored["scaler"])
             self.step, self.seconds = stored["step"], stored["seconds"]
-            self.losses, self.history = [torch.tensor(loss) for loss in stored["losses"]], stored["history"]
+            self.losses.copy_(stored["losses"])
+            self.history = stored["history"]
             differing = [key for key, value in self.about.items() if stored["about"].get(key) != value]
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{path} is not a checkpoint of this network that can be resumed: start anew.") from error
@@ -205,6 +216,7 @@ class Trainer:
         optimizer = OPTIMIZERS[recipe.optimizer](network.parameters(), recipe)
         scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self.state = State(network, copy.deepcopy(network), optimizer, scaler)
+        self.state.losses = self.state.losses.to(self.device)
         self.teacher = teacher.to(self.device) if teacher is not None else None
         reduced = Reduced(network)
         self.parallel: nn.Module = nn.parallel.DistributedDataParallel(reduced) if self.several else reduced
@@ -225,7 +237,7 @@ class Trainer:
         self.pool.prepare(self.state.step)
         mark = time.monotonic()
         while (progress := self.progress()) < 1:
-            self.state.losses.append(self._step(progress))
+            self.state.add(self._step(progress))
             yield progress
             now = time.monotonic()
             self.state.seconds, mark = self.state.seconds + now - mark, now
