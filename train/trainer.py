@@ -67,7 +67,7 @@ class State:
     about: dict[str, Any] = field(default_factory=dict)  # recipe and data: a resumed run must have the same
 
     def add(self, loss: Tensor) -> None:
-        """Count a step's loss where it lies: a device need not wait, and no tensor of a step stays and pins the heap."""
+        """Count a step's loss where it lies: a device need not wait, and no tensor a step stays and pins the heap."""
         self.losses[0] += loss
         self.losses[1] += 1
 
