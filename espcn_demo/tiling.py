@@ -16,8 +16,9 @@ import numpy as np
 from espcn_demo.dimensions import HALO
 from espcn_demo.upscaler import Codes, Upscaler
 
-# Pixels along an axis. Few sizes keep the number of compiled graphs small; three of them waste little on any plane.
-SIZES = (512, 384, 256)
+# Pixels along an axis. Few sizes keep the number of compiled graphs small; these compute 9 % of a plane twice on
+# average, three of them 21 %.
+SIZES = tuple(range(512, 255, -32))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from .clips import photo_frame, write
 Times = dict[str, list[float]]
 PICTURES = {"first picture, 240x200": (240, 200), "picture of one megapixel": (1152, 868)}
 CLIP = (854, 480)
+SHOWN = """selector => document.querySelector(selector)
+    && new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))))"""
 PREVIEW = "preview of a 10-second 854x480 clip"
 
 
@@ -85,7 +87,8 @@ def visit(browser: Browser, folder: Path, files: dict[str, Path], times: Times) 
             page.get_by_role("tab", name=tab, exact=True).wait_for()
             started = time.monotonic()
             upload(page, tab, path)
-            page.locator(f"#{tab.lower()}-compare {READY}").wait_for()
+            # Asked at each frame, and answered after the next has been drawn; a locator would ask every half second.
+            page.wait_for_function(SHOWN, arg=f"#{tab.lower()}-compare {READY}")
             note(name)
             page.close()
     finally:

@@ -120,13 +120,13 @@ function problem(text) {
 
 async function picture(side) {
   let image = pictures.get(side.file.url);
-  if (!image) {
-    image = new Image();
-    image.src = side.file.url;
-    await image.decode();
+  if (!image) { // a bitmap is decoded once, an <img> again for its first drawing
+    const answer = await fetch(side.file.url);
+    if (!answer.ok) throw new Error(answer.statusText);
+    image = await createImageBitmap(await answer.blob());
     pictures.set(side.file.url, image);
   }
-  return { source: image, width: image.naturalWidth, height: image.naturalHeight, pixelated: side.pixelated };
+  return { source: image, width: image.width, height: image.height, pixelated: side.pixelated };
 }
 
 async function showStill() {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -124,7 +125,7 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
     Raises:
         InputError: it cannot be read, or is beyond the limits.
     """
-    from ..image import measure_picture, read_picture
+    from ..image import measure_picture, read_picture, upscale_picture
 
     began = time.perf_counter()
     original = read_picture(source, limits=limits)
@@ -133,9 +134,14 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
     small = previews.shrunk(original, 2) if settings.measure else original
     target = folder / _name(source, original, 2)
     worked = time.perf_counter()
-    large = _enlarge(small, upscaler, target, settings)
+    large = upscale_picture(small, upscaler)
     seconds = time.perf_counter() - worked
-    sides = previews.sides(small, large, folder)
+    with ThreadPoolExecutor() as pool:  # each of them leaves Python for most of its time
+        written = pool.submit(_write, large, target, settings)
+        result = pool.submit(previews.picture_side, "ESPCN 2×", large, folder / "result.jpg")
+        difference = None if settings.measure else pool.submit(previews.difference, small, large)
+        sides = previews.sides(small, large, folder)
+    large = written.result()
     scores: tuple[tuple[str, float, float], ...] = ()
     if settings.measure:
         sides = (*sides, previews.picture_side("Original", previews.cropped(original, 2), folder / "original.jpg"))
@@ -149,11 +155,11 @@ def picture(source: Path, folder: Path, settings: PictureSettings, limits: Limit
     ]
     notes = [f"Engine: {upscaler.reason}.", *chosen]
     notes += [f"Note: {note}." for note in large.notes]
-    if not settings.measure:
-        notes.insert(0, previews.difference(small, large))
+    if difference is not None:
+        notes.insert(0, difference.result())
     return PictureResult(
         left=sides,
-        right=previews.picture_side("ESPCN 2×", large, folder / "result.jpg"),
+        right=result.result(),
         width=large.width,
         height=large.height,
         facts=tuple(facts),
@@ -173,12 +179,13 @@ def table(measured: Measurement) -> tuple[tuple[str, float, float], ...]:
 
 def plain_picture(source: Path, folder: Path, settings: PictureSettings, limits: Limits) -> PlainPicture:
     """Enlarge one of several pictures."""
-    from ..image import read_picture
+    from ..image import read_picture, upscale_picture
 
     original = read_picture(source, limits=limits)
     settings, _ = fitting(source, settings)
     target = _free(folder / _name(source, original, 2))
-    large = _enlarge(original, engine(2, settings.weights, settings.quality), target, settings)
+    upscaler = engine(2, settings.weights, settings.quality)
+    large = _write(upscale_picture(original, upscaler), target, settings)
     preview = target.with_name(f"preview-{target.stem}.jpg")
     previews.thumbnail(large, preview)
     return PlainPicture(target, preview)
@@ -207,14 +214,13 @@ def measure_file(source: Path, limits: Limits) -> dict[str, Any]:
     return measure_picture(read_picture(source, limits=limits), upscaler).as_dict() | {"backend": upscaler.name}
 
 
-def _enlarge(small: Picture, upscaler: Upscaler, target: Path, settings: PictureSettings) -> Picture:
-    from ..image import upscale_picture, write_picture
+def _write(large: Picture, target: Path, settings: PictureSettings) -> Picture:
+    """Write the download; returns the picture as written, with what writing it had to say among its notes."""
+    from ..image import write_picture
 
-    large = upscale_picture(small, upscaler)
     if settings.strip_location:
         large = replace(large, metadata=large.metadata.without_location())
-    notes = write_picture(large, target)
-    return replace(large, notes=(*large.notes, *notes))
+    return replace(large, notes=(*large.notes, *write_picture(large, target)))
 
 
 def _name(source: Path, original: Picture, scale: int) -> str:
