@@ -115,20 +115,19 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path):
 @pytest.mark.slow
 def test_a_killed_command_resumes_to_the_same_file(folder, tmp_path):
     straight, killed = tmp_path / "a" / "w.safetensors", tmp_path / "b" / "w.safetensors"
-    command = [sys.executable, "-m", "train", "fit", "--data", str(folder), "--steps", "150", "--batch", "2"]
-    command += ["--patch", "12", "--threads", "1", "--save-every", "0"]
 
-    def start(out):
-        return [*command, "--out", str(out), "--run-folder", str(out.parent)]
+    def options(out):
+        data = ["--data", str(folder), "--steps", "150", "--batch", "2", "--patch", "12", "--threads", "1"]
+        return [*data, "--save-every", "0", "--out", str(out), "--run-folder", str(out.parent)]
 
-    subprocess.run(start(straight), cwd=ROOT, check=True, timeout=250, capture_output=True)
-    process = subprocess.Popen(start(killed), cwd=ROOT, stderr=subprocess.PIPE)
+    command = [sys.executable, "-m", "train", "fit", *options(killed)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
     while not (killed.parent / "checkpoint.pt").exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.communicate()
     assert not killed.exists()
-    subprocess.run([*start(killed), "--resume"], cwd=ROOT, check=True, timeout=250, capture_output=True)
+    assert main([*options(killed), "--resume"]) == main(options(straight)) == 0
     assert read(killed).sha256 == read(straight).sha256
 
 
@@ -136,24 +135,19 @@ def test_a_killed_command_resumes_to_the_same_file(folder, tmp_path):
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-3), ("soap", 0.15)])
 def test_two_processes_learn_what_one_does(optimizer, tolerance, folder, tmp_path):
     """SOAP's first bases are those of one gradient, whose null space a rounding error turns; AdamW has no such step."""
-    curves = []
-    for launcher in ([], ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]):
-        run = tmp_path / str(len(launcher))
-        command = [sys.executable, "-m", *launcher, "train", "fit", "--data", str(folder), "--steps", "12"]
-        command += ["--validation", str(folder), "--batch", "4", "--patch", "12", "--threads", "1"]
-        command += [
-            "--optimizer",
-            optimizer,
-            "--report-every",
-            "0",
-            "--run-folder",
-            str(run),
-            "--out",
-            str(run / "w.safetensors"),
-        ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
-        assert done.returncode == 0, done.stderr[-2000:]
-        curves.append(torch.load(run / "checkpoint.pt", weights_only=True)["history"])
+    runs = [tmp_path / "one", tmp_path / "two"]
+
+    def options(run):
+        data = ["--data", str(folder), "--validation", str(folder), "--steps", "12", "--batch", "4", "--patch", "12"]
+        how = ["--threads", "1", "--optimizer", optimizer, "--report-every", "0"]
+        return [*data, *how, "--run-folder", str(run), "--out", str(run / "w.safetensors")]
+
+    assert main(options(runs[0])) == 0
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [*launcher, "train", "fit", *options(runs[1])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-2000:]
+    curves = [torch.load(run / "checkpoint.pt", weights_only=True)["history"] for run in runs]
     one, two = ([(point["loss"], point["psnr"]) for point in curve if point["loss"] > 0] for curve in curves)
     assert len(one) == len(two) >= 12
     np.testing.assert_allclose(two, one, rtol=tolerance)
