@@ -97,9 +97,13 @@ def build_parser() -> argparse.ArgumentParser:
     engines.add_argument("--size", metavar="WxH", default="1280x720", help="frame size to build for, in pixels")
     engines.add_argument("--weights", metavar="W", help="weights to build for")
 
-    weights = _verb(verbs, "weights", commands.weights, "weights that are bundled, cached or on the Hub")
-    weights.add_argument("action", choices=("list", "pull", "info"))
-    weights.add_argument("address", nargs="?", help="a bundled name, a path or hf://owner/name[@revision]/file")
+    text = "Weights that are bundled, cached or on the Hub."
+    weights = verbs.add_parser("weights", help="weights that are bundled, cached or on the Hub", description=text)
+    actions = weights.add_subparsers(metavar="ACTION", dest="action", required=True)
+    _verb(actions, "list", commands.weights, "the bundled and cached ones, and their scores")
+    for action, text in (("pull", "fetch weights into the cache"), ("info", "what weights are and why they serve")):
+        one = _verb(actions, action, commands.weights, text)
+        one.add_argument("address", help="a bundled name, a path or hf://owner/name[@revision]/file")
 
     space = _verb(verbs, "space", commands.space, "put the page on Hugging Face Spaces")
     space.add_argument("action", choices=("publish",))

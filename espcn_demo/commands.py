@@ -155,8 +155,6 @@ def weights(args: argparse.Namespace) -> Outcome:
         names, addresses = bundled(), cached()
         lines = [f"{name:28s}{_scores(resolve(name).card)}".rstrip() for name in names]
         return Outcome({"bundled": names, "cached": addresses}, "\n".join([*lines, *addresses]))
-    if not args.address:
-        raise InputError(f"espcn weights {args.action} needs a name, a path or an hf:// address.")
     found = pull(args.address) if args.action == "pull" else resolve(args.address)
     text = f"{found.name}\nsha256 {found.sha256}\nfile   {found.path}\nwhy    {found.reason}"
     return Outcome({**found.as_dict(), "path": str(found.path)}, text)

@@ -101,7 +101,7 @@ def test_other_mistakes_end_in_one_sentence_too(tmp_path, photo, capsys, make_cl
         ("video", clip, tmp_path / "out.xyz"),
         ("video", clip, tmp_path / "out.mp4", "--start", "100"),
         ("video", clip, tmp_path / "out.mp4", "--crf", "99"),
-        ("weights", "info"),
+        ("weights", "info", "--json", tmp_path / "none.safetensors"),
         ("bench", "--sizes", "big"),
     ):
         code, printed, err = run(*words, capsys=capsys)
