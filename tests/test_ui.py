@@ -240,6 +240,12 @@ def test_measured_clip_has_a_curve(make_clip, tmp_path):
     assert found.curve is not None and len(found.curve.times) == 7
     scores = {name: psnr for name, psnr, _ in found.scores}
     assert scores["ESPCN 2×"] > scores["Bicubic"]
+    four = work_clip.ClipSettings(measure=True, scale=4)
+    found = work_measure.measure_clip(clip, tmp_path, four, LIMITS, lambda _: None, threading.Event())
+    scores = {name: psnr for name, psnr, _ in found.scores}
+    assert scores["ESPCN 4×"] > scores[work_measure.ONCE] > scores["Bicubic"] and work_measure.NAIVE in scores
+    labels = [side.label.removesuffix(" (restored)") for side in found.left]
+    assert labels == ["Bicubic", work_measure.ONCE, work_measure.NAIVE, "Original"]
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(InputError):

@@ -110,6 +110,14 @@ def fitting(source: Path, settings: Asked) -> tuple[Asked, tuple[str, ...]]:
     return replace(settings, weights=name), (f"Weights: {name} ({reason}).",)
 
 
+def has_second(weights: str | None) -> bool:
+    """Whether these weights have others for the second pass of 4x."""
+    from ..weights import resolve, second_pass
+
+    first = resolve(weights)
+    return second_pass(first).sha256 != first.sha256
+
+
 def warm() -> str:
     """Load the ordinary engine and run it once; its name."""
     import numpy as np

@@ -14,9 +14,9 @@ import numpy as np
 
 from . import clips, previews
 from .compare import Side
-from .work import PictureResult, PictureSettings, engine, fitting, table
+from .work import PictureResult, PictureSettings, engine, fitting, has_second, table
 from .work_clip import ClipResult, ClipSettings, matrix_of, video
-from .work_measure import ONCE, measure_clip
+from .work_measure import NAIVE, ONCE, measure_clip
 
 if TYPE_CHECKING:
     from ..image.picture import Picture
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..upscaler import Upscaler
 
 OWN = "ESPCN 4×"
-NAIVE = "Naive chain"
 WORTH = 0.05  # dB; less cannot be seen
 CLIP_SECONDS = 10.0  # of a clip are enlarged by four on the page
 NAIVE_PIXELS = 100_000_000  # of a result, up to which the naive chain is shown too: it takes as long as the result
@@ -51,14 +50,14 @@ def four_picture(source: Path, folder: Path, settings: PictureSettings, limits: 
     write_picture(large, target)
     middle = upscale_picture(small, twice)
     sides = [previews.plain_side(ONCE, middle, large.width, large.height, "bicubic", folder / "once.jpg")]
-    if _has_second(settings.weights):
+    if has_second(settings.weights):
         naive = upscale_picture(middle, twice)
         sides.append(previews.picture_side(NAIVE, naive, folder / "naive.jpg"))
     sides += previews.sides(small, large, folder)
     scores: tuple[tuple[str, float, float], ...] = ()
     if settings.measure:
         sides.append(previews.picture_side("Original", previews.cropped(original, 4), folder / "original.jpg"))
-        scores = _scores(original, twice, chain, second=_has_second(settings.weights))
+        scores = _scores(original, twice, chain, second=has_second(settings.weights))
         verdict = _measured_verdict(scores)
     else:
         verdict = _verdict(difference_from_bicubic(middle, large))
@@ -102,7 +101,7 @@ def four_clip(
         return replace(result, notes=(_measured_verdict(result.scores), note, *result.notes))
     result = video(source, folder, wanted, limits, on_progress, cancelled)
     twice, chain = (engine(scale, settings.weights, settings.quality) for scale in (2, 4))
-    more = _one_pass(source, folder, result, twice, limits, cancelled, second=_has_second(settings.weights))
+    more = _one_pass(source, folder, result, twice, limits, cancelled, second=has_second(settings.weights))
     verdict = _verdict(_apart(source, twice, chain, limits))
     return replace(result, left=(*result.left, *more), notes=(verdict, note, *chosen, *result.notes))
 
@@ -170,13 +169,6 @@ def four(
     if is_picture(source):
         return four_picture(source, folder, settings, limits)
     return four_clip(source, folder, settings, limits, on_progress, cancelled)
-
-
-def _has_second(weights: str | None) -> bool:
-    from ..weights import resolve, second_pass
-
-    first = resolve(weights)
-    return second_pass(first).sha256 != first.sha256
 
 
 def _scores(

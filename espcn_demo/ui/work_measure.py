@@ -16,7 +16,7 @@ from ..metrics import psnr
 from ..video.quality import frame_ssim
 from . import wording
 from .compare import Curve, Side
-from .work import engine, fitting
+from .work import engine, fitting, has_second
 from .work_clip import ClipResult, ClipSettings
 from .work_watch import Glimpse
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Plane = np.ndarray[Any, np.dtype[Any]]
 ONCE = "2× then bicubic"  # what a second pass has to beat
+NAIVE = "Naive chain"  # the first pass's weights for both passes: what weights of its own have to beat
 PLAIN = ("bicubic", "lanczos", "bilinear", "nearest")
 MOST_SECONDS = 10.0  # of a clip that are measured on the page
 SSIM_EVERY = 5  # frames: SSIM costs more than the network
@@ -50,6 +51,7 @@ def measure_clip(
     settings, _ = fitting(path, replace(settings, measure=True))
     upscaler = engine(settings.scale, settings.weights, settings.quality)
     twice = engine(2, settings.weights, settings.quality) if settings.scale == 4 else None
+    naive = twice is not None and has_second(settings.weights)
     network, bicubic = f"ESPCN {settings.scale}×", wording.METHOD_NAMES["bicubic"]
     length = min(settings.duration or MOST_SECONDS, MOST_SECONDS)
     decibels: dict[str, list[float]] = {}
@@ -60,17 +62,18 @@ def measure_clip(
         for luma in read_luma(path, start=settings.start, duration=length, limits=limits):
             if cancelled.is_set():
                 raise InputError(wording.STOPPED)
-            found, restored = restore_frame(luma.plane, luma.white, upscaler, twice)
+            found, restored = restore_frame(luma.plane, luma.white, upscaler, twice, naive=naive)
             for name, db in found.items():
                 decibels.setdefault(name, []).append(min(db, 100.0))
             if len(times) % SSIM_EVERY == 0:
                 for name in found:
                     similar.setdefault(name, []).append(frame_ssim(restored["Original"], restored[name], peak=1.0))
             times.append(luma.time)
-            for name in ("Original", network, bicubic):
-                if name not in writers:
+            for name in ("Original", network, bicubic, ONCE, NAIVE):
+                if name in restored and name not in writers:
                     writers[name] = _GreyClip(folder / f"measured-{len(writers)}.mp4", restored[name].shape)
-                writers[name].write(restored[name], luma.time, full_range=luma.full_range)
+                if name in writers:
+                    writers[name].write(restored[name], luma.time, full_range=luma.full_range)
             on_progress(Glimpse(len(times), None, 0.0, None, None, *restored[network].shape[::-1]))
     finally:
         for writer in writers.values():
@@ -82,7 +85,10 @@ def measure_clip(
     shown = [time - own.first for time in times]
     gain = float(np.mean(decibels[network]) - np.mean(decibels[bicubic]))
     return ClipResult(
-        left=(Side(f"{bicubic} (restored)", writers[bicubic].path), Side("Original", writers["Original"].path)),
+        left=(
+            *(Side(f"{name} (restored)", writers[name].path) for name in (bicubic, ONCE, NAIVE) if name in writers),
+            Side("Original", writers["Original"].path),
+        ),
         right=Side(f"{network} (restored)", own.path),
         width=own.width,
         height=own.height,
@@ -102,12 +108,13 @@ def measure_clip(
 
 
 def restore_frame(
-    plane: Plane, white: int, upscaler: Upscaler, twice: Upscaler | None = None
+    plane: Plane, white: int, upscaler: Upscaler, twice: Upscaler | None = None, *, naive: bool = False
 ) -> tuple[dict[str, float], dict[str, Plane]]:
     """PSNR by method, and the restored planes in [0, 1] with the "Original" they are compared with.
 
     plane  (H, W) uint8 or uint16 with the largest code `white`
     twice  beside an engine for 4x the one for 2x, whose result is enlarged bicubically to compare
+    naive  and enlarged by `twice` once more
 
     Raises:
         InputError: it is too small.
@@ -127,7 +134,10 @@ def restore_frame(
     restored: dict[str, Plane] = {"Original": wanted}
     restored[f"ESPCN {upscaler.scale}×"] = unit(upscaler.upscale(small[None], white=white)[0])
     if twice is not None:
-        restored[ONCE] = enlarged(twice.upscale(small[None], white=white)[0], "bicubic")
+        middle = twice.upscale(small[None], white=white)
+        restored[ONCE] = enlarged(middle[0], "bicubic")
+        if naive:
+            restored[NAIVE] = unit(twice.upscale(middle, white=white)[0])
     restored |= {wording.METHOD_NAMES[method]: enlarged(small, method) for method in PLAIN}
     found = {name: psnr(wanted, made, border=4) for name, made in restored.items() if name != "Original"}
     return found, restored

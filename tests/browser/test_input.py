@@ -127,11 +127,16 @@ def test_a_short_clip_four_times_as_large(open_page, make_clip, tmp_path):
         frames = list(container.decode(video=0))
         assert len(frames) == 8 and (frames[0].width, frames[0].height) == (384, 256)
         assert container.streams.audio
+    link = panel.get_by_role("link", name="Link to this result").get_attribute("href")
+    again = open_page("/" + link)
+    again.locator(f"#four-compare {READY}").wait_for()
+    assert again.get_by_role("button", name="Download MP4").locator("visible=true").count() == 1
     panel.get_by_label("Measure").check()
     panel.get_by_role("button", name="Enlarge 4×").click()
     names = panel.get_by_role("table").get_by_role("rowheader")
     names.first.wait_for()
-    assert names.all_inner_texts() == ["ESPCN 4×", "2× then bicubic", "Bicubic", "Lanczos", "Bilinear", "Nearest"]
+    ways = ["ESPCN 4×", "2× then bicubic", "Naive chain", "Bicubic", "Lanczos", "Bilinear", "Nearest"]
+    assert names.all_inner_texts() == ways
     assert "The second pass adds" in panel.inner_text()
 
 
