@@ -1,6 +1,6 @@
 """How well `espcn probe` predicts: estimate and real run of each clip, as a Markdown table.
 
-    python tests/bench_probe.py CLIP... [--seconds 2] [--codec h264]
+    python tests/bench_probe.py CLIP_OR_FOLDER... [--seconds 2] [--codec h264]
 
 Time is compared with the real run right after it on the same machine, gain with the mean over every frame.
 """
@@ -26,7 +26,7 @@ from espcn_demo.video.upscale import upscale_video
 def main() -> int:
     """Measure and print; 1 when a figure is off by more than 25 %."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("clips", type=Path, nargs="+", help="clips, and folders whose .mp4 files are taken")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of the excerpts together, seconds")
     parser.add_argument("--budget", type=float, default=excerpt.BUDGET, help="seconds of work for the excerpts")
     parser.add_argument("--codec", default="h264")
@@ -36,7 +36,7 @@ def main() -> int:
     print(f"{engine.name}: predicted / real (difference)\n")
     print("| clip | seconds | MB | gain, dB | excerpts took |\n|---|---|---|---|---|")
     worst = 0.0
-    for path in args.clips:
+    for path in (clip for one in args.clips for clip in (sorted(one.glob("*.mp4")) if one.is_dir() else [one])):
         predicted = estimate(path, engine, args.seconds, codec=args.codec)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out.mp4"
