@@ -24,7 +24,7 @@ from typing import Any
 from espcn_demo.cluster.rates import Rates, make_clip, measure
 from espcn_demo.errors import InputError
 
-OVERHEAD = 0.06  # seconds a segment costs beside its frames (tests/bench_cluster.py measures it)
+OVERHEAD = 0.07  # seconds a segment costs beside its frames (tests/bench_cluster.py measures it)
 KEY_FRAMES = 250  # frames between key frames, the usual setting of encoders
 _MOST = 10**7  # machines
 EFFICIENCY = 0.95  # share of the time that workers of a cluster work; the rest is waiting at the ends of clips
@@ -177,6 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     amount = two.add_mutually_exclusive_group()
     amount.add_argument("--machines", type=int, help="how many there are (default 1)")
     amount.add_argument("--days", type=float, help="how long it may take")
+    amount.add_argument(
+        "--markdown", type=int, nargs="+", metavar="MACHINES", help="a table with a row for each number of machines"
+    )
     two.add_argument("--price", type=float, help="of one machine for an hour")
     two.set_defaults(run=_plan)
     for verb in (one, two):
@@ -208,16 +211,12 @@ def _plan(args: argparse.Namespace) -> dict[str, Any]:
             rates = measure(path, worker_cpus=args.worker_cpus, backend=args.backend, weights=args.weights)
     if args.mbit_out:
         rates = Rates(rates.fps, rates.skip_fps, rates.segment, args.mbit_out * 1e6 / args.rate, rates.source)
+    common: dict[str, Any] = {"workers_per_machine": args.workers_per_machine, "price": args.price}
+    about = {"rates": asdict(rates), "archive": asdict(archive)}
+    if args.markdown:
+        return {"plans": [plan(archive, rates, machines=one, **common).as_dict() for one in args.markdown], **about}
     machines = args.machines or (None if args.days else 1)
-    found = plan(
-        archive,
-        rates,
-        workers_per_machine=args.workers_per_machine,
-        machines=machines,
-        days=args.days,
-        price=args.price,
-    )
-    return {**found.as_dict(), "rates": asdict(rates), "archive": asdict(archive)}
+    return {**plan(archive, rates, machines=machines, days=args.days, **common).as_dict(), **about}
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -228,6 +227,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _text(result: dict[str, Any]) -> str:
+    if "plans" in result:
+        return _table(result["plans"])
     rates = result.get("rates", result)
     lines = [
         f"one worker      {rates['fps']:.2f} frames/s, passes over {rates['skip_fps']:.0f} frames/s ({rates['source']})"
@@ -242,6 +243,19 @@ def _text(result: dict[str, Any]) -> str:
             f"or {_bytes(result['sent_bytes'])} sent to the machines",
             f"results         {_bytes(result['result_bytes'])} to the head, {result['head_mbit']:.1f} Mbit/s",
         ]
+    return "\n".join(lines)
+
+
+def _table(plans: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "| machines | workers | days | worker hours | read by shared path | to the head |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {one['machines']} | {one['workers']} | {one['days']:.1f} | {one['worker_hours']:,.0f} "
+        f"| {_bytes(one['source_bytes'])} | {_bytes(one['result_bytes'])}, {one['head_mbit']:.0f} Mbit/s |"
+        for one in plans
+    ]
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Scaling efficiency: one worker of one core against two, on a real Ray cluster on this machine, and the overhead.
 
-    python -m tests.bench_cluster [--size 448x336] [--frames 1392] [--backend auto]
+    python -m tests.bench_cluster [--size 448x336] [--frames 1392] [--backend auto] [--json]
 
-Needs two cores with nothing else to do. Prints one line a figure and, at the end, a JSON object. Efficiency is frames a
+Needs two cores with nothing else to do. Prints a Markdown table, or a JSON object. Efficiency is frames a
 second of two workers over twice those of one; time counts from the first worker's being ready to the last segment's
 arrival. Overhead is what one worker's time holds beside its work, for each segment.
 """
@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from espcn_demo.backends.machine import processor
 from espcn_demo.cluster.rates import make_clip
 from tests.ray_nodes import Cluster
 
@@ -28,9 +29,10 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=1392, help="default 1392, six whole segments")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--rounds", type=int, default=1, help="the best of so many counts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
-    print(f"load before: {os.getloadavg()[0]:.1f}")
+    print(f"load before: {os.getloadavg()[0]:.1f}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         make_clip(clip, width, height, frames=args.frames)
@@ -43,13 +45,14 @@ def main() -> int:
     one, two = runs[1], runs[2]
     efficiency = one["seconds"] / two["seconds"] / 2
     overhead = (one["seconds"] - one["busy"]) / one["segments"]
+    if args.json:
+        print(json.dumps({"efficiency": efficiency, "overhead": overhead, "runs": runs}))
+        return 0
+    print("| workers of one core | frames a second | seconds |\n|---:|---:|---:|")
     for count, run in runs.items():
-        print(
-            f"{count} worker(s): {args.frames / run['seconds']:.2f} frames/s, {run['seconds']:.1f} s, {run['engine']}"
-        )
-    print(f"efficiency of 2 against 1: {efficiency:.3f}")
-    print(f"overhead: {1000 * overhead:.0f} ms a segment of {args.frames / one['segments']:.0f} frames on average")
-    print(json.dumps({"efficiency": efficiency, "overhead": overhead, "runs": runs}))
+        print(f"| {count} | {args.frames / run['seconds']:.2f} | {run['seconds']:.1f} |")
+    print(f"\nEfficiency of two against one: {efficiency:.3f}. Overhead: {1000 * overhead:.0f} ms a segment ", end="")
+    print(f"of {args.frames / one['segments']:.0f} frames, {args.size}, {one['engine']}; {processor()}.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Run the commands that README.md names above its tables and write their output below them.
+"""Run the commands that README.md and docs/cluster.md name above their tables and write their output below them.
 
 python tests/readme_numbers.py             # every table
 python tests/readme_numbers.py bench       # only those whose command holds this word
@@ -27,8 +27,6 @@ def output(command: str) -> str:
 
 
 def main(wanted: list[str]) -> int:
-    readme = ROOT / "README.md"
-
     def fill(match: re.Match[str]) -> str:
         command = match["command"]
         if wanted and not any(word in command for word in wanted):
@@ -36,7 +34,8 @@ def main(wanted: list[str]) -> int:
         print(command, file=sys.stderr)
         return f"{match[1]}\n`{command}`\n\n{output(command)}\n\n{match[4]}"
 
-    readme.write_text(BLOCK.sub(fill, readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (ROOT / "README.md", ROOT / "docs" / "cluster.md"):
+        page.write_text(BLOCK.sub(fill, page.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 
