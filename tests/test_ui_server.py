@@ -75,6 +75,20 @@ def test_measure_endpoint(client, file):
     assert scores["network"] > scores["bicubic"]
 
 
+def test_numbers_that_are_none_get_a_sentence(client, make_clip, tmp_path):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    clip = handle_file(make_clip(tmp_path / "clip.mp4", frames=6))
+    for crf, start, sentence in (
+        ("low", 0, "crf must be a number"),
+        (18, "soon", "start must be a number"),
+        (99, 0, "crf"),
+    ):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(clip, "h264", crf, start, 0, api_name="/video")
+
+
 def test_errors_are_sentences(client, tmp_path):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError

@@ -6,6 +6,7 @@ They stand on invisible components, so that uploaded files are checked by Gradio
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def build(jobs: Jobs) -> None:
         Returns:
             The enlarged video as an mp4, and a report with frames, seconds and what was converted.
         """
-        return _file(jobs, "video", request, work_api.video, clip, codec, int(crf), start, duration)
+        numbers = int(_number("crf", crf)), _number("start", start), _number("duration", duration)
+        return _file(jobs, "video", request, work_api.video, clip, codec, *numbers)
 
     def probe(clip: str, request: gr.Request) -> dict[str, Any]:
         """Tell what a video or picture is, what enlarging it by two keeps, and what it will take and bring.
@@ -88,7 +90,7 @@ def build(jobs: Jobs) -> None:
         clip = fields.as_uploaded(gr.File(label="Clip"))
         quality = gr.Radio(["fast", "best"], value="fast", label="Quality")
         codec = gr.Radio(["h264", "hevc", "av1"], value="h264", label="Codec")
-        crf = gr.Number(18, label="CRF", precision=0)
+        crf = gr.Number(18, label="CRF")
         start, duration = gr.Number(0, label="Start"), gr.Number(0, label="Duration")
         result, report = gr.File(label="Result"), gr.JSON(label="Report")
         endpoints: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
@@ -101,6 +103,13 @@ def build(jobs: Jobs) -> None:
         for function, inputs, outputs in endpoints:
             name = function.__name__
             gr.Button(name).click(function, inputs, outputs, api_name=name)
+
+
+def _number(name: str, value: object) -> float:
+    """A number from a caller, whom Gradio lets send anything."""
+    if isinstance(value, int | float) and isfinite(value):
+        return float(value)
+    raise gr.Error(f"{name} must be a number, for example 18.", print_exception=False)
 
 
 def _file(
