@@ -60,8 +60,7 @@ class CodeValues(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Enlarge one batch of integer frames."""
-        weight = self.network.convolutions[0].weight  # type: ignore[union-attr,index]  # Module's attributes are untyped
-        luma = codes.to(weight.dtype) * (1.0 / self.white)
+        luma = codes.to(next(self.network.parameters()).dtype) * (1.0 / self.white)
         enlarged: Tensor = self.network(luma).to(torch.float32) * self.white
         return enlarged.clamp(0.0, self.white).round().to(self.dtype)
 

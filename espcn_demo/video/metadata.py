@@ -41,10 +41,12 @@ def copy_metadata(source: InputContainer, out: OutputContainer, window: Window, 
         first = max(chapter["start"] * base, begin)
         last = chapter["end"] * base if end is None else min(chapter["end"] * base, end)
         if last > first:
-            shifted = {"start": round((first - window.shift) / base), "end": round((last - window.shift) / base)}
-            chapters.append({**chapter, "time_base": base, **shifted})
+            shifted = chapter.copy()
+            shifted["time_base"] = base
+            shifted["start"], shifted["end"] = (round((time - window.shift) / base) for time in (first, last))
+            chapters.append(shifted)
     if chapters and out.format.name != "gif":
-        out.set_chapters(chapters)  # type: ignore[arg-type]  # a TypedDict with the same keys
+        out.set_chapters(chapters)
 
 
 def describe(source: Stream, target: Stream) -> None:
