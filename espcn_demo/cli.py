@@ -97,8 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     engines.add_argument("--size", metavar="WxH", default="1280x720", help="frame size to build for, in pixels")
     engines.add_argument("--weights", metavar="W", help="weights to build for")
 
-    text = "Weights that are bundled, cached or on the Hub."
-    weights = verbs.add_parser("weights", help="weights that are bundled, cached or on the Hub", description=text)
+    weights = _parser(verbs, "weights", "weights that are bundled, cached or on the Hub")
     actions = weights.add_subparsers(metavar="ACTION", dest="action", required=True)
     _verb(actions, "list", commands.weights, "the bundled and cached ones, and their scores")
     for action, text in (("pull", "fetch weights into the cache"), ("info", "what weights are and why they serve")):
@@ -121,11 +120,17 @@ def build_parser() -> argparse.ArgumentParser:
 def _verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: commands.Command, text: str
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser = _parser(verbs, name, text)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is chosen and why")
     parser.set_defaults(run=run)
     return parser
+
+
+def _parser(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
 
 
 def _input_output(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ let view = { zoom: 'fit', x: 0.5, y: 0.5 }; // centre as a fraction of the resul
 let difference = false;
 let choice = 0; // which of value.left is shown
 let clip = null; // compare_clip.js's player, while a clip is open
-const pictures = new Map(); // url -> loaded Image
+const pictures = new Map(); // url -> ImageBitmap
 
 function geometry() {
   const ratio = window.devicePixelRatio || 1;
@@ -163,6 +163,7 @@ function update() {
     return;
   }
   if (clip) { clip.close(); clip = null; }
+  for (const image of pictures.values()) image.close();
   pictures.clear();
   value = next;
   choice = 0;
