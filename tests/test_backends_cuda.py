@@ -1,12 +1,8 @@
-"""The CUDA backend's logic on the CPU and, where there is one, on a GPU; the fused kernel in Triton's interpreter."""
+"""The CUDA backend's logic on the CPU and, where there is one, on a GPU."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,8 +14,6 @@ from espcn_demo.backends.cuda import CUDA
 from espcn_demo.backends.lanes import Pipeline
 from espcn_demo.backends.layers import read_layers
 from espcn_demo.errors import EngineError
-
-TRITON = importlib.util.find_spec("triton") is not None
 
 
 @pytest.fixture(scope="module")
@@ -102,29 +96,6 @@ def test_a_kernel_that_fails_or_differs_is_not_chosen(weights, monkeypatch):
     chosen, why = fused.choose(layers, 255, plain, example)
     assert chosen is plain
     assert "does not run: division by zero" in why
-
-
-INTERPRETED = """
-import numpy as np, torch
-from espcn_demo.backends.codes import CodeNetwork
-from espcn_demo.backends.fused import Fused
-from espcn_demo.backends.layers import read_layers
-from espcn_demo.weights import resolve
-layers = read_layers(resolve("espcn_x2").path)
-kernel = Fused(layers, 255, torch.device("cpu"), programs=2)
-exact = CodeNetwork(layers, white=255, codes=torch.uint8, compute=torch.float32)
-for shape in [(1, 20, 37), (2, 3, 5)]:
-    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))[:, None]
-    difference = (kernel(frames).int() - exact(frames).int()).abs()
-    assert int(difference.max()) <= 1 and float((difference > 0).float().mean()) < 0.05, shape
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not TRITON, reason="triton is not installed: CPU builds of torch do not bring it")
-def test_the_fused_kernel_in_triton_s_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    subprocess.run([sys.executable, "-c", INTERPRETED], env=environment, check=True, timeout=250)
 
 
 @pytest.mark.gpu
