@@ -24,9 +24,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from espcn_demo.backends import cache, cuda, fused
+from espcn_demo.backends import cache, cuda
 from espcn_demo.backends.codes import CodeNetwork
 from espcn_demo.backends.export import UNIT, exactly
+from espcn_demo.backends.fastest import milliseconds
+from espcn_demo.backends.fused import Fused
+from espcn_demo.backends.layered import Layered
 from espcn_demo.backends.layers import read_layers
 from espcn_demo.backends.tensorrt import TensorRT, probe_frame
 from espcn_demo.backends.toolkit import Toolkit
@@ -36,6 +39,7 @@ from espcn_demo.model import CodeValues
 from espcn_demo.weights import load_network, resolve
 
 Compute = Callable[[Tensor], Tensor]
+OWN = {"cuDNN in eights": Layered, "fused kernel": Fused}
 BYTES_PER_PIXEL = 650  # of unfused traffic per low-resolution pixel in half precision
 
 
@@ -100,7 +104,8 @@ def agreement(weights: str | None) -> list[str]:
             exact = graph(torch.from_numpy(frame.copy())[None, None])[0, 0].numpy().astype(np.int64)
         results = {key: engine.upscale(frame[None])[0].astype(np.int64) for key, engine in engines.items()}
         if white == 255:
-            results["fused kernel"] = _fused(layers, frame)
+            for key, way in OWN.items():
+                results[key] = _own(key, way, layers, frame)
         for key, result in results.items():
             if result is None:
                 continue
@@ -112,12 +117,12 @@ def agreement(weights: str | None) -> list[str]:
     return bad
 
 
-def _fused(layers, frame: np.ndarray) -> np.ndarray | None:
+def _own(name: str, way, layers, frame: np.ndarray) -> np.ndarray | None:
     try:
-        kernel = fused.Fused(layers, 255, torch.device("cuda"))
-        return kernel(torch.from_numpy(frame.copy())[None, None].cuda())[0, 0].cpu().numpy().astype(np.int64)
+        compute = way(layers, 255, torch.device("cuda"))
+        return compute(torch.from_numpy(frame.copy())[None, None].cuda())[0, 0].cpu().numpy().astype(np.int64)
     except Exception as error:
-        print(f"| fused kernel | does not run: {str(error).splitlines()[0]} | | |")
+        print(f"| {name} | does not run: {(str(error) or repr(error)).splitlines()[0]} | | |")
         return None
 
 
@@ -137,9 +142,10 @@ def speed(weights: str | None, height: int, width: int, *, compiled: bool) -> No
         ways: dict[str, Callable[[], float]] = {
             "eager float32": lambda: eager(CodeValues(plain), frame),
             "eager float16, channels last": lambda: eager(half, frame),
-            "CUDA graph float16": lambda: fused.milliseconds(half, frame),
-            "fused kernel": lambda: fused.milliseconds(fused.Fused(layers, 255, frame.device), frame),
+            "CUDA graph float16": lambda: milliseconds(half, frame),
         }
+        for name, way in OWN.items():
+            ways[name] = lambda way=way: milliseconds(way(layers, 255, frame.device), frame)
         if compiled:
             ways["torch.compile of the plain module, float16"] = lambda: compile_plain(found, frame)
         ways["TensorRT float16"] = lambda: with_tensorrt(found, frame)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from espcn_demo.backends import cuda, fused, open_backend
+from espcn_demo.backends import cuda, fastest, open_backend
 from espcn_demo.backends.codes import CodeNetwork
 from espcn_demo.backends.cuda import CUDA
 from espcn_demo.backends.lanes import Pipeline
@@ -69,33 +73,69 @@ def test_out_of_memory_halves_the_call_and_goes_on(clip, weights, exact, monkeyp
         engine.upscale(clip)
 
 
-def test_a_kernel_that_fails_or_differs_is_not_chosen(weights, monkeypatch):
-    layers = read_layers(weights.path)
-    plain = CodeNetwork(layers, white=255, codes=torch.uint8, compute=torch.float32)
+def test_ways_that_fail_or_differ_are_left_out_and_the_fastest_is_taken(weights, monkeypatch):
+    plain = CodeNetwork(read_layers(weights.path), white=255, codes=torch.uint8, compute=torch.float32)
     example = torch.zeros((1, 1, 4, 4), dtype=torch.uint8)
+    times = {"plain": 3.0, "slow": 4.0, "fast": 2.0, "faster": 1.0}
 
-    class Candidate:
-        def __init__(self, *_):
-            pass
+    class Way:
+        def __init__(self, name, off=0):
+            self.name, self.off = name, off
 
         def __call__(self, codes):
-            return plain(codes) + 9
+            return plain(codes) + self.off
 
-    monkeypatch.setattr(fused.importlib.util, "find_spec", lambda _: None)
-    assert fused.choose(layers, 255, plain, example) == (plain, "cuDNN kernels: triton is not installed")
-    monkeypatch.setattr(fused.importlib.util, "find_spec", lambda _: True)
-    monkeypatch.setattr(fused, "Fused", Candidate)
-    chosen, why = fused.choose(layers, 255, plain, example)
+    def broken():
+        raise RuntimeError("PTX error\nand more")
+
+    monkeypatch.setattr(fastest, "milliseconds", lambda way, _: times[getattr(way, "name", "plain")])
+    chosen, measured = fastest.fastest(plain, {"slow": lambda: Way("slow")}, example)
     assert chosen is plain
-    assert "differs by 9 codes" in why
-    monkeypatch.setattr(Candidate, "__call__", lambda self, codes: plain(codes))
-    for times, wanted in ((iter([1.0, 2.0]), Candidate), (iter([2.0, 1.0]), CodeNetwork)):
-        monkeypatch.setattr(fused, "milliseconds", lambda *_, times=times: next(times))
-        assert isinstance(fused.choose(layers, 255, plain, example)[0], wanted)
-    monkeypatch.setattr(Candidate, "__init__", lambda *_: 1 / 0)
-    chosen, why = fused.choose(layers, 255, plain, example)
-    assert chosen is plain
-    assert "does not run: division by zero" in why
+    assert measured == "plain 3.000 ms a call, slow 4.000"
+    others = {
+        "broken": broken,
+        "wrong": lambda: Way("faster", off=9),
+        "fast": lambda: Way("fast"),
+        "slow": lambda: Way("slow"),
+    }
+    chosen, measured = fastest.fastest(plain, others, example)
+    assert chosen.name == "fast"
+    assert "broken does not run: PTX error," in measured
+    assert "wrong differs by 9 codes" in measured
+
+
+SURROUNDED = """
+import sys
+import numpy as np, torch
+from skimage.data import camera
+from torch.nn import functional as F
+from espcn_demo.backends.codes import CodeNetwork
+from espcn_demo.backends.layered import Layered
+from espcn_demo.backends.layers import read_layers
+from espcn_demo.weights import resolve
+
+def convolve(features, kernel, bias, stride, padding, dilation, groups):
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    assert features.shape[1] % 8 == 0 and kernel.shape[0] % 8 == 0
+    return F.conv2d(features, kernel, bias, stride, padding, dilation, groups).relu_()
+
+torch.cudnn_convolution_relu = convolve
+layers = read_layers(resolve("espcn_x2").path)
+layered = Layered(layers, 255, torch.device("cpu"))
+exact = CodeNetwork(layers, white=255, codes=torch.uint8, compute=torch.float32)
+noise = np.random.default_rng(0).integers(0, 256, (2, 5, 7)).astype(np.uint8)
+for frames in (noise, camera()[None, 100:120, 200:237], np.full((1, 1, 1), 255, np.uint8)):
+    codes = torch.from_numpy(frames.copy())[:, None]
+    difference = (layered(codes).int() - exact(codes).int()).abs()
+    assert int(difference.max()) <= 1 and float((difference > 0).float().mean()) < 0.05, frames.shape
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_convolutions_in_eights_equal_the_network_in_triton_s_interpreter():
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", SURROUNDED], env=environment, check=True, timeout=250)
 
 
 @pytest.mark.gpu

@@ -1,7 +1,8 @@
 """The CUDA backend: float16 on an NVIDIA GPU, integers in and out.
 
-A pipeline of two lanes with a CUDA graph each is kept for every shape. The kernels are cuDNN's, or the fused Triton
-kernel where it runs, agrees and measures faster. A GPU without enough memory gets smaller batches, then strips.
+A pipeline of two lanes with a CUDA graph each is kept for every shape. The kernels are torch's own, or those of
+`layered` or `fused` where they run, agree and measure faster. A GPU without enough memory gets smaller batches, then
+strips.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from espcn_demo.backends import fused
 from espcn_demo.backends.codes import CodeNetwork
-from espcn_demo.backends.lanes import Compute, Pipeline
+from espcn_demo.backends.fastest import Compute, fastest
+from espcn_demo.backends.fused import Fused
+from espcn_demo.backends.lanes import Pipeline
+from espcn_demo.backends.layered import Layered
 from espcn_demo.backends.layers import read_layers
 from espcn_demo.dimensions import HALO, SCALE
 from espcn_demo.errors import EngineError
@@ -111,8 +114,12 @@ class CUDA:
         if self._device == "cpu" or compute != torch.float16 or dtype != np.uint8:
             return plain
         example = torch.randint(0, white + 1, (batch, 1, height, width), dtype=torch.uint8, device=self._device)
-        chosen, why = fused.choose(self._layers, white, plain, example)
-        log.info("cuda: %s", why)
+        others: dict[str, Callable[[], Compute]] = {
+            "cuDNN in eights": lambda: Layered(self._layers, white, example.device),
+            "fused kernel": lambda: Fused(self._layers, white, example.device),
+        }
+        chosen, measured = fastest(plain, others, example)
+        log.info("cuda: %s", measured)
         return chosen
 
 

@@ -1,4 +1,4 @@
-"""The whole network in one kernel, for Hopper GPUs (H100, H200); used only where it agrees and measures faster.
+"""The whole network in one kernel, for Hopper GPUs (H100, H200).
 
 Frames are read once and written once, as codes; features never leave the chip's caches. It computes 1.1 to 1.2 times
 the network's products for a 1920x1080 frame. Triton is not a dependency: CUDA builds of torch bring it.
@@ -6,8 +6,6 @@ the network's products for a 1920x1080 frame. Triton is not a dependency: CUDA b
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,7 +18,6 @@ from espcn_demo.backends.strips import SCRATCH, Strips, divide
 from espcn_demo.dimensions import SCALE
 from espcn_demo.errors import EngineError
 
-_TOLERANCE, _SHARE = 2, 1e-3  # codes on noise, and the share of pixels that may differ by more than one
 _ABOVE, _BEFORE = 2, 5  # zeros above and to the left of a frame's codes: half a 5x5 kernel, and what three layers lose
 _BELOW = 3  # half a kernel, and the sixth row that only zero weights read
 _TAPS = (5, 6)  # of layer 1, with a column of zero weights: two neighbours are one load
@@ -67,46 +64,6 @@ def planes(codes: Tensor, strips: Strips, unit: float) -> Tensor:
         left = _BEFORE - shift
         torch.mul(codes[:, 0], unit, out=padded[:, shift, _ABOVE : _ABOVE + height, left : left + width])
     return padded
-
-
-def choose(
-    layers: tuple[Layer, ...], white: int, plain: Callable[[Tensor], Tensor], example: Tensor
-) -> tuple[Callable[[Tensor], Tensor], str]:
-    """The faster of `plain` and the fused kernel on `example`, and why; `plain` when the kernel fails or differs."""
-    if importlib.util.find_spec("triton") is None:
-        return plain, "cuDNN kernels: triton is not installed"
-    try:
-        candidate = Fused(layers, white, example.device)
-        difference = (candidate(example).int() - plain(example).int()).abs()
-        if int(difference.max()) > _TOLERANCE or float((difference > 1).float().mean()) > _SHARE:
-            return plain, f"cuDNN kernels: the fused kernel differs by {int(difference.max())} codes"
-        times = {"fused": milliseconds(candidate, example), "cuDNN": milliseconds(plain, example)}
-    except Exception as error:
-        # Triton compiles at run time and may fail in many ways on GPUs it does not know; cuDNN serves there.
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return plain, f"cuDNN kernels: the fused kernel does not run: {first_line}"
-    why = f"fused kernel {times['fused']:.3f} ms, cuDNN kernels {times['cuDNN']:.3f} ms a call"
-    return (candidate if times["fused"] < times["cuDNN"] else plain), why
-
-
-def milliseconds(compute: Callable[[Tensor], Tensor], example: Tensor, runs: int = 10) -> float:
-    """Mean time of a call on the GPU, without launch gaps: all runs in one CUDA graph."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            compute(example)
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        for _ in range(runs):
-            compute(example)
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    graph.replay()
-    start.record()
-    graph.replay()
-    stop.record()
-    stop.synchronize()
-    return float(start.elapsed_time(stop)) / runs
 
 
 def _matrices(layer: Layer, index: int) -> Tensor:

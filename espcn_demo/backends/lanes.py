@@ -7,17 +7,16 @@ the other copies. On the CPU, where the tests run, the same code works without s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from espcn_demo.backends.fastest import Compute
 from espcn_demo.dimensions import SCALE
 from espcn_demo.upscaler import Codes
 
-Compute = Callable[[Tensor], Tensor]  # (B, 1, H, W) integers -> (B, 1, 2H, 2W), on the device
 _TORCH = {
     "uint8": torch.uint8,
     "uint16": torch.int16,

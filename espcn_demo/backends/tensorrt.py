@@ -18,7 +18,8 @@ import torch
 from espcn_demo.backends import cache, cuda
 from espcn_demo.backends.codes import CodeNetwork
 from espcn_demo.backends.export import PICTURES, UNIT, WHITE, Profile, exactly
-from espcn_demo.backends.lanes import Compute, Pipeline
+from espcn_demo.backends.fastest import Compute
+from espcn_demo.backends.lanes import Pipeline
 from espcn_demo.backends.layers import read_layers
 from espcn_demo.backends.toolkit import Compiled, Toolkit
 from espcn_demo.dimensions import SCALE
