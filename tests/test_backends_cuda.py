@@ -73,6 +73,27 @@ def test_out_of_memory_halves_the_call_and_goes_on(clip, weights, exact, monkeyp
         engine.upscale(clip)
 
 
+def test_a_way_that_fails_at_another_size_gives_way_to_torch(clip, weights, exact, monkeypatch, caplog):
+    engine = CUDA(weights, "float32", "for the test", device="cpu")
+    choose = engine._fastest
+
+    def failing(codes):
+        raise RuntimeError("invalid configuration")
+
+    monkeypatch.setattr(engine, "_fastest", lambda *a: (choose(*a)[0], failing))
+    real = Pipeline.__init__
+
+    def warmed_up(self, compute, shape, *rest, **options):
+        compute(torch.zeros((shape[0], 1, *shape[1:]), dtype=torch.uint8))  # as capturing a graph does
+        real(self, compute, shape, *rest, **options)
+
+    monkeypatch.setattr(Pipeline, "__init__", warmed_up)
+    with caplog.at_level(logging.WARNING):
+        assert np.array_equal(engine.upscale(clip), exact.upscale(clip))
+    assert "going on with torch's own kernels: invalid configuration" in caplog.text
+    assert np.array_equal(engine.upscale(clip[:, :40]), exact.upscale(clip[:, :40]))
+
+
 def test_ways_that_fail_or_differ_are_left_out_and_the_fastest_is_taken(weights, monkeypatch):
     plain = CodeNetwork(read_layers(weights.path), white=255, codes=torch.uint8, compute=torch.float32)
     example = torch.zeros((1, 1, 4, 4), dtype=torch.uint8)

@@ -34,6 +34,7 @@ _BATCH = 8  # frames; more gains nothing once the GPU is full
 _BYTES_PER_PIXEL = 2 * 1100  # two lanes: activations of 64 channels in and out, workspace, float32 before rounding
 _SMALLEST = 64 * 64  # low-resolution pixels in a call below which running out of memory is final
 _PIPELINES_KEPT = 4
+_EXAMPLE = (720, 1280)  # rows at most, columns: the frame on which the ways to compute are timed, once
 
 Plan = tuple[int, int, int, str, int]  # batch, height, width, dtype, white
 
@@ -52,6 +53,7 @@ class CUDA:
         self._dtype = _DTYPES[precision]
         self._pixels = pixels or _room(device)
         self._pipelines: OrderedDict[Plan, Pipeline] = OrderedDict()
+        self._ways: dict[tuple[str, int], tuple[Compute, Compute]] = {}  # by dtype and white: the plain, the fastest
         self._lock = threading.Lock()
 
     def upscale(self, frames: Codes, *, white: int | None = None) -> Codes:
@@ -96,31 +98,47 @@ class CUDA:
 
     def _pipeline(self, plan: Plan) -> Pipeline:
         if plan not in self._pipelines:
-            batch, height, width, dtype, white = plan
-            compute = self._compute(batch, height, width, np.dtype(dtype), white)
-            shape = (batch, height, width)
-            self._pipelines[plan] = Pipeline(compute, shape, np.dtype(dtype), device=self._device)
+            self._pipelines[plan] = self._new_pipeline(plan)
             while len(self._pipelines) > _PIPELINES_KEPT:
                 self._pipelines.popitem(last=False)
         self._pipelines.move_to_end(plan)
         return self._pipelines[plan]
 
-    def _compute(self, batch: int, height: int, width: int, dtype: np.dtype[Any], white: int) -> Compute:
+    def _new_pipeline(self, plan: Plan) -> Pipeline:
+        batch, height, width, dtype, white = plan
+        if (dtype, white) not in self._ways:
+            self._ways[dtype, white] = self._fastest(np.dtype(dtype), white)
+        plain, way = self._ways[dtype, white]
+        shape, kind = (batch, height, width), np.dtype(dtype)
+        try:
+            return Pipeline(way, shape, kind, device=self._device)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            if way is plain:
+                raise
+            # What ran on the example may still fail at another size; torch's own kernels do not.
+            log.warning("cuda: going on with torch's own kernels: %s", (str(error) or repr(error)).splitlines()[0])
+            self._ways[dtype, white] = plain, plain
+            return Pipeline(plain, shape, kind, device=self._device)
+
+    def _fastest(self, dtype: np.dtype[Any], white: int) -> tuple[Compute, Compute]:
         codes = torch.uint8 if dtype == np.uint8 else torch.int16
         # Samples of more than 8 bits carry more than float16 can: they are computed in float32.
         compute = self._dtype if white <= 255 else torch.float32
-        network = CodeNetwork(self._layers, white=white, codes=codes, compute=compute).to(self._device)
-        plain = _exact(network)
+        plain = _exact(CodeNetwork(self._layers, white=white, codes=codes, compute=compute).to(self._device))
         if self._device == "cpu" or compute != torch.float16 or dtype != np.uint8:
-            return plain
-        example = torch.randint(0, white + 1, (batch, 1, height, width), dtype=torch.uint8, device=self._device)
+            return plain, plain
+        most, columns = _EXAMPLE
+        shape = (1, 1, max(1, min(most, self._pixels // columns)), columns)
+        example = torch.randint(0, white + 1, shape, dtype=torch.uint8, device=self._device)
         others: dict[str, Callable[[], Compute]] = {
             "cuDNN in eights": lambda: Layered(self._layers, white, example.device),
             "fused kernel": lambda: Fused(self._layers, white, example.device),
         }
-        chosen, measured = fastest(plain, others, example)
-        log.info("cuda: %s", measured)
-        return chosen
+        way, measured = fastest(plain, others, example)
+        log.info("cuda: a frame of %dx%d: %s", columns, shape[2], measured)
+        return plain, way
 
 
 def _exact(network: CodeNetwork) -> Callable[[torch.Tensor], torch.Tensor]:
