@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import logging
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,8 @@ from espcn_demo.weights import load_network, resolve
 
 Compute = Callable[[Tensor], Tensor]
 OWN = {"cuDNN in eights": Layered, "fused kernel": Fused}
+DEVICE = "cuda"  # a test of this script runs it on the CPU
+SIDE, BYTES = 8192, 2**30  # of the matrix products and the copy that measure what the hardware can do
 BYTES_PER_PIXEL = 650  # of unfused traffic per low-resolution pixel in half precision
 
 
@@ -54,9 +58,11 @@ def main() -> int:
         print(f"nothing can be checked here: {reason}", file=sys.stderr)
         return 2
     width, height = (int(side) for side in args.size.split("x"))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # which way CUDA takes, on stderr
     describe()
     bad = agreement(args.weights)
     speed(args.weights, height, width, compiled=not args.no_compile)
+    throughput(args.weights, height, width)
     for line in bad:
         print(f"\nFAILED: {line}")
     return 1 if bad else 0
@@ -119,8 +125,8 @@ def agreement(weights: str | None) -> list[str]:
 
 def _own(name: str, way, layers, frame: np.ndarray) -> np.ndarray | None:
     try:
-        compute = way(layers, 255, torch.device("cuda"))
-        return compute(torch.from_numpy(frame.copy())[None, None].cuda())[0, 0].cpu().numpy().astype(np.int64)
+        compute = way(layers, 255, torch.device(DEVICE))
+        return compute(torch.from_numpy(frame.copy())[None, None].to(DEVICE))[0, 0].cpu().numpy().astype(np.int64)
     except Exception as error:
         print(f"| {name} | does not run: {(str(error) or repr(error)).splitlines()[0]} | | |")
         return None
@@ -130,9 +136,9 @@ def speed(weights: str | None, height: int, width: int, *, compiled: bool) -> No
     """Print milliseconds of a luma frame on the device for every way to compute it, and their ratio to the bound."""
     found = resolve(weights)
     layers = read_layers(found.path)
-    frame = torch.from_numpy(probe_frame(height, width))[None, None].cuda()
-    plain = load_network(found).cuda()
-    half = CodeNetwork(layers, white=255, codes=torch.uint8, compute=torch.float16).cuda()
+    frame = torch.from_numpy(probe_frame(height, width))[None, None].to(DEVICE)
+    plain = load_network(found).to(DEVICE)
+    half = CodeNetwork(layers, white=255, codes=torch.uint8, compute=torch.float16).to(DEVICE)
     arithmetic, traffic = bounds(height * width)
     bound = max(arithmetic, traffic)
     print(f"\n{width}x{height} -> {2 * width}x{2 * height}, one luma frame, uint8 to uint8 on the device.")
@@ -159,6 +165,17 @@ def speed(weights: str | None, height: int, width: int, *, compiled: bool) -> No
             print(f"| {name} | {spent:.3f} | {spent / bound:.2f} | {1000 / spent:.0f} |")
 
 
+def throughput(weights: str | None, height: int, width: int, count: int = 32) -> None:
+    """Print frames a second of the whole engine, from and to the host's memory."""
+    engine = cuda.open_engine(resolve(weights))
+    frames = np.repeat(probe_frame(height, width)[None], count, axis=0)
+    engine.upscale(frames)
+    start = time.perf_counter()
+    engine.upscale(frames)
+    spent = time.perf_counter() - start
+    print(f"\nThe engine with its copies, {count} frames: {1000 * spent / count:.3f} ms a frame.")
+
+
 def eager(compute: Compute, frame: Tensor, runs: int = 20) -> float:
     """Mean milliseconds of calls one after the other, launches included."""
     for _ in range(5):
@@ -174,7 +191,7 @@ def eager(compute: Compute, frame: Tensor, runs: int = 20) -> float:
 
 def compile_plain(found, frame: Tensor) -> float:
     """The module as it is written, in half precision, compiled by torch with CUDA graphs."""
-    module = torch.compile(load_network(found).cuda().half(), mode="reduce-overhead")
+    module = torch.compile(load_network(found).to(DEVICE).half(), mode="reduce-overhead")
 
     def compute(codes: Tensor) -> Tensor:
         return (module(codes.half() * (1 / 255)).float() * 255).clamp(0, 255).round().to(torch.uint8)
@@ -199,9 +216,9 @@ def with_tensorrt(found, frame: Tensor) -> float:
 
 def bounds(pixels: int) -> tuple[float, float]:
     """Milliseconds for the arithmetic at the measured matrix rate and for unfused traffic at the measured bandwidth."""
-    left, right = (torch.randn(8192, 8192, device="cuda", dtype=torch.float16) for _ in range(2))
-    rate = 2 * 8192**3 / eager(lambda _: left @ right, left)  # operations a millisecond
-    source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
+    left, right = (torch.randn(SIDE, SIDE, device=DEVICE, dtype=torch.float16) for _ in range(2))
+    rate = 2 * SIDE**3 / eager(lambda _: left @ right, left)  # operations a millisecond
+    source = torch.empty(BYTES, dtype=torch.uint8, device=DEVICE)
     target = torch.empty_like(source)
     bandwidth = 2 * source.numel() / eager(lambda _: target.copy_(source), source)  # bytes a millisecond
     return pixels * FLOP_PER_PIXEL / rate, pixels * BYTES_PER_PIXEL / bandwidth
