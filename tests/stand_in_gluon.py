@@ -71,8 +71,8 @@ class Buffer:
 class Pending:
     """What a matrix product will be."""
 
-    def __init__(self, result: Values) -> None:
-        self.result = result
+    def __init__(self, result: Values, number: int) -> None:
+        self.result, self.number = result, number
 
 
 class Shared:
@@ -137,8 +137,14 @@ class Machine:
         before = sums.result if isinstance(sums, Pending) else sums
         result = left.astype(np.float32) @ right.data.astype(np.float32)
         assert result.shape == before.shape
-        self.counts["products"] += result.size * left.shape[1]
-        return Pending(values(result + before if use_acc else result))
+        self.counts["products"] += 1
+        return Pending(values(result + before if use_acc else result), self.counts["products"])
+
+    def wait(self, outstanding: int, deps: list[Pending]) -> Values | tuple[Values, ...]:
+        if max(pending.number for pending in deps) > self.counts["products"] - outstanding:
+            raise RuntimeError("a product is used that is not awaited")
+        results = tuple(pending.result for pending in deps)
+        return results if len(results) > 1 else results[0]
 
 
 class Kernel:
@@ -166,11 +172,6 @@ def install(set_module: Callable[[str, types.ModuleType], None] = sys.modules.__
         assert (is_pure, pack) == (True, 2)
         return np.maximum(arguments[0], 0).astype(dtype)
 
-    def wait(outstanding, deps):
-        assert outstanding == 0
-        results = tuple(pending.result for pending in deps)
-        return results if len(results) > 1 else results[0]
-
     def layout(*_, **__):
         return None
 
@@ -190,7 +191,7 @@ def install(set_module: Callable[[str, types.ModuleType], None] = sys.modules.__
     vars(hopper).update(
         fence_async_shared=lambda: machine.counts.update(fences=1),
         warpgroup_mma=machine.product,
-        warpgroup_mma_wait=wait,
+        warpgroup_mma_wait=machine.wait,
     )
     gluon, plain = types.ModuleType("triton.experimental.gluon"), types.ModuleType("triton.language")
     gluon.jit, gluon.constexpr_function, gluon.language = jit, lambda function: function, language

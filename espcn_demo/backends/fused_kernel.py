@@ -78,18 +78,25 @@ def network(
             t = pair + now
             # Zero, but not for the compiler: it would otherwise keep the addresses of all 28 kernels in registers.
             zero = gl.maximum(t, 0) >> 20
+            # Loads stand before the wait for what is under way, and sums are stored while the next are computed.
             luma = gl.load(padded + (gl.minimum(gl.maximum(t, 0), height - 1) * stride + around))
+            values = _read(a + (1 - now) * (ROW * 64), 64)
             sum1 = warpgroup_mma(luma, k1.index(zero).permute((1, 0)), none2, use_acc=False, is_async=True)
-            sum1 = warpgroup_mma_wait(0, deps=[sum1])
+            sum2, next2, after2 = _column(values, k2, zero, next2, after2, none2, 0)
+            sum1 = warpgroup_mma_wait(3, deps=[sum1])
             _keep(a + now * (ROW * 64), sum1, b1, t, left - 3, height, width, 64)
+            sum2, next2, after2 = _others(a + (1 - now) * (ROW * 64), k2, zero, sum2, next2, after2, 64)
 
-            sum2, next2, after2 = _convolve(a + (1 - now) * (ROW * 64), k2, zero, next2, after2, none2, 64)
+            values = _read(a + (3 - now) * (ROW * 64), 64)
             sum2, next2, after2 = warpgroup_mma_wait(0, deps=[sum2, next2, after2])
-            sum3, next3, after3 = _convolve(a + (3 - now) * (ROW * 64), k3, zero, next3, after3, none3, 64)
+            sum3, next3, after3 = _column(values, k3, zero, next3, after3, none3, 0)
+            sum3, next3, after3 = _others(a + (3 - now) * (ROW * 64), k3, zero, sum3, next3, after3, 64)
             _keep(a + (2 + now) * (ROW * 64), sum2, b2, t - 2, left - 2, height, width, 64)
 
+            values = _read(c + (1 - now) * (ROW * 32), 32)
             sum3, next3, after3 = warpgroup_mma_wait(0, deps=[sum3, next3, after3])
-            sum4, next4, after4 = _convolve(c + (1 - now) * (ROW * 32), k4, zero, next4, after4, none4, 32)
+            sum4, next4, after4 = _column(values, k4, zero, next4, after4, none4, 0)
+            sum4, next4, after4 = _others(c + (1 - now) * (ROW * 32), k4, zero, sum4, next4, after4, 32)
             _keep(c + now * (ROW * 32), sum3, b3, t - 4, left - 1, height, width, 32)
             sum4, next4, after4 = warpgroup_mma_wait(0, deps=[sum4, next4, after4])
             if (t - 6 >= top) & (t - 6 < bottom):
@@ -142,22 +149,23 @@ def _taps(stride, plane):
 
 
 @gluon.jit
-def _convolve(row, kernels, zero, above, here, none, CHANNELS: gl.constexpr):
-    """Add what the row at `row` contributes to the rows above, at and below it; not awaited."""
-    # All three loads come first, so that the products wait for memory once.
-    values0, values1, values2 = _read(row, CHANNELS), _read(row + 32, CHANNELS), _read(row + 64, CHANNELS)
-    above, here, below = _column(values0, kernels, zero, above, here, none, 0)
-    above, here, below = _column(values1, kernels, zero + 1, above, here, below, 1)
-    return _column(values2, kernels, zero + 2, above, here, below, 2)
-
-
-@gluon.jit
 def _column(values, kernels, column, above, here, below, COLUMN: gl.constexpr):
-    """One column of the 3x3 kernels; the first overwrites `below`."""
+    """Add what a row contributes, by one column of the 3x3 kernels, to the rows above, at and below it; not awaited.
+
+    The first column overwrites `below`.
+    """
     above = warpgroup_mma(values, kernels.index(column + 6).permute((1, 0)), above, is_async=True)
     here = warpgroup_mma(values, kernels.index(column + 3).permute((1, 0)), here, is_async=True)
     below = warpgroup_mma(values, kernels.index(column).permute((1, 0)), below, use_acc=(COLUMN > 0), is_async=True)
     return above, here, below
+
+
+@gluon.jit
+def _others(row, kernels, zero, above, here, below, CHANNELS: gl.constexpr):
+    """The second and the third column."""
+    values1, values2 = _read(row + 32, CHANNELS), _read(row + 64, CHANNELS)
+    above, here, below = _column(values1, kernels, zero + 1, above, here, below, 1)
+    return _column(values2, kernels, zero + 2, above, here, below, 2)
 
 
 @gluon.jit
