@@ -1,6 +1,6 @@
-// Runs once, when the page has come. SENTENCES and the rest of the wording are wording.py's.
+// Runs once, when the page has come. SENTENCES are wording.py's, CLIPS those kinds of file that fields.py takes as clips.
 () => {
-  const instead = SENTENCES;
+  const instead = SENTENCES, clips = CLIPS;
   // The state of a tab's history lives through a reload: another server then means that this one was restarted.
   const server = window.gradio_config.app_id, before = (history.state || {}).server;
   history.replaceState({ ...history.state, server }, '');
@@ -18,27 +18,52 @@
       if (found) text.textContent = instead[found];
     }
   };
-  // What is pasted goes where it would be dropped: into the field of the tab that is open, which is emptied first and
-  // turned from the camera or the clipboard to files.
-  const put = (field, files, tries) => {
-    const input = field.querySelector('input[type="file"]');
+  // What is pasted, or dropped beside a field or on one that does not take it, goes into the field of the open tab if
+  // that takes it, else into its own tab's; the field is emptied first and turned from camera or clipboard to files.
+  const shown = (one) => one.offsetParent;
+  const tabs = () => [...document.querySelectorAll('[role="tab"]')].filter(shown);
+  const opened = () => tabs().find((one) => one.ariaSelected === 'true').innerText.trim();
+  const isClip = (file) => clips.some((kind) => file.type.startsWith(`${kind}/`) || file.name.toLowerCase().endsWith(kind));
+  const home = (file) => {
+    const here = opened(), picture = file.type.startsWith('image/');
+    if (here === '4×') return here;
+    if (here === 'Video') return picture && !isClip(file) ? 'Image' : here;
+    return isClip(file) && !picture ? 'Video' : 'Image';
+  };
+  const put = (tab, files, tries) => {
+    const field = opened() === tab && [...document.querySelectorAll('.source')].find(shown);
+    const input = field && field.querySelector('input[type="file"]');
     if (input) {
       input.files = files;
       input.dispatchEvent(new Event('change', { bubbles: true }));
     } else if (tries) {
-      const way = ['Remove Image', 'Clear', 'Upload file'].map((name) => field.querySelector(`[aria-label="${name}"]`));
-      way.find((button) => button)?.click();
-      setTimeout(() => put(field, files, tries - 1), 100);
+      const names = ['Remove Image', 'Clear', 'Upload file'];
+      if (field) names.map((name) => field.querySelector(`[aria-label="${name}"]`)).find((one) => one)?.click();
+      setTimeout(() => put(tab, files, tries - 1), 100);
     }
   };
+  const take = (file) => {
+    const wanted = home(file), kept = new DataTransfer();
+    if (wanted !== opened()) tabs().find((one) => one.innerText.trim() === wanted).click();
+    kept.items.add(file);
+    put(wanted, kept.files, 50);
+  };
   document.addEventListener('paste', (event) => {
-    const field = [...document.querySelectorAll('.source')].find((one) => one.offsetParent);
-    if (!field || !event.clipboardData.files.length) return;
+    if (!event.clipboardData.files.length) return;
     event.preventDefault();
-    const kept = new DataTransfer();
-    kept.items.add(event.clipboardData.files[0]);
-    put(field, kept.files, 20);
+    take(event.clipboardData.files[0]);
   });
+  const holdsFiles = (event) => event.dataTransfer?.types.includes('Files');
+  document.addEventListener('dragover', (event) => {
+    if (holdsFiles(event)) event.preventDefault(); // else the browser leaves the page for the file
+  });
+  document.addEventListener('drop', (event) => {
+    const [file] = event.dataTransfer?.files ?? [];
+    if (!file || (home(file) === opened() && event.target.closest('.upload-container'))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    take(file);
+  }, true);
   new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
   mend();
 }

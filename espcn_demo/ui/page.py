@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ..runner import Runner
-from . import about, api, four_tab, image_tab, results, video_tab, wording
+from . import about, api, fields, four_tab, image_tab, results, video_tab, wording
 from .jobs import Jobs
 
 # One description for search engines and screen readers; the icon is drawn here, so that nothing is fetched for it.
@@ -24,7 +24,9 @@ SESSIONS = 64  # Gradio keeps a copy of every component for each; the page itsel
 def script() -> str:
     """What runs in the browser when the page has come."""
     text = resources.files(__package__).joinpath("page.js").read_text("utf-8")
-    return text.replace("= SENTENCES", f"= {json.dumps(wording.INSTEAD)}")
+    for name, value in {"SENTENCES": wording.INSTEAD, "CLIPS": fields.CLIPS}.items():
+        text = text.replace(f"= {name}", f"= {json.dumps(value)}")
+    return text
 
 
 def build(runner: Runner) -> gr.Blocks:

@@ -150,3 +150,46 @@ def test_a_new_picture_takes_the_place_of_one_that_is_worked_on(open_page, pictu
     upload(page, "Image", picture)
     wait_for_result(page, "image", "240×200 → 480×400")
     assert page.get_by_role("button", name="Stop", exact=True).locator("visible=true").is_disabled()
+
+
+DROP = """([selector, name, type, text]) => {
+  const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0)), data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type }));
+  const target = [...document.querySelectorAll(selector)].find((one) => one.offsetParent);
+  for (const kind of ['dragenter', 'dragover', 'drop']) {
+    const event = new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+    target.dispatchEvent(event);
+    if (kind !== 'dragenter' && !event.defaultPrevented) throw new Error(`the browser would open the file: ${kind}`);
+  }
+}"""
+
+
+def drop(page, selector: str, path, type_: str) -> None:
+    """What a browser does when a file is let go over an element."""
+    page.evaluate(DROP, [selector, path.name, type_, base64.b64encode(path.read_bytes()).decode()])
+
+
+def test_a_file_may_be_dropped_anywhere(open_page, picture, make_clip, tmp_path):
+    page = open_page()
+    drop(page, "h1", picture, "image/png")
+    wait_for_result(page, "image", "240×200 → 480×400")
+    clip = make_clip(tmp_path / "clip.mkv", frames=10, size=(160, 120))
+    drop(page, "#image-compare", clip, "")  # browsers know no type for some clips
+    page.locator(f"#video-compare {READY}").wait_for()
+    assert page.get_by_role("tab", name="Video").get_attribute("aria-selected") == "true"
+    drop(page, ".source", picture, "image/png")
+    wait_for_result(page, "image", "240×200 → 480×400")
+    assert page.get_by_role("tab", name="Image").get_attribute("aria-selected") == "true"
+    page.get_by_role("tab", name="About").click()
+    drop(page, "h1", clip, "video/x-matroska")
+    page.locator(f"#video-compare {READY}").wait_for()
+
+
+def test_a_field_keeps_what_is_dropped_on_it(open_page, picture):
+    page = open_page()
+    drop(page, ".source .upload-container", picture, "image/png")
+    wait_for_result(page, "image", "240×200 → 480×400")
+    page.get_by_text("Several pictures at once").click()
+    page.locator("#image-several .upload-container").wait_for()
+    drop(page, "#image-several .upload-container", picture, "image/png")
+    page.locator("#image-several").get_by_text("picture").first.wait_for()
