@@ -54,8 +54,13 @@
     take(event.clipboardData.files[0]);
   });
   const holdsFiles = (event) => event.dataTransfer?.types.includes('Files');
+  let over;
   document.addEventListener('dragover', (event) => {
-    if (holdsFiles(event)) event.preventDefault(); // else the browser leaves the page for the file
+    if (!holdsFiles(event)) return;
+    event.preventDefault(); // else the browser leaves the page for the file
+    document.body.classList.add('dragging');
+    clearTimeout(over); // it comes several times a second until the file is let go or taken elsewhere
+    over = setTimeout(() => document.body.classList.remove('dragging'), 600);
   });
   document.addEventListener('drop', (event) => {
     const [file] = event.dataTransfer?.files ?? [];

@@ -158,6 +158,7 @@ def open_page(chromium, server):
         page.on("request", lambda request: _inside(request.url, address, problems))
         page.goto(address + path, timeout=PATIENCE)
         page.get_by_role("tab", name="Image").wait_for()
+        page.wait_for_function("() => history.state && history.state.server")  # the page's own script has run
         return page
 
     yield open_

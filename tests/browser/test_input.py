@@ -172,6 +172,8 @@ def drop(page, selector: str, path, type_: str) -> None:
 def test_a_file_may_be_dropped_anywhere(open_page, picture, make_clip, tmp_path):
     page = open_page()
     drop(page, "h1", picture, "image/png")
+    page.locator("body.dragging").wait_for()
+    page.locator("body:not(.dragging)").wait_for()
     wait_for_result(page, "image", "240×200 → 480×400")
     clip = make_clip(tmp_path / "clip.mkv", frames=10, size=(160, 120))
     drop(page, "#image-compare", clip, "")  # browsers know no type for some clips
