@@ -41,16 +41,19 @@ class Layered:
         # Channels last, as its convolutions keep it: (N, H, W, 8) in memory.
         rows = torch.empty((count, height, width, _EIGHT), dtype=torch.float16, device=codes.device)
         begin[_programs(rows)](codes, rows, height, width, rows.numel(), UNIT=self.unit, BLOCK=_BLOCK)
-        features = rows.permute(0, 3, 1, 2)
-        for kernel, bias in zip(self.kernels[:-1], self.biases, strict=True):
-            features = torch.cudnn_convolution_relu(features, kernel, bias, [1, 1], _padding(kernel), [1, 1], 1)
-        detail = F.conv2d(features, self.kernels[-1], padding=_padding(self.kernels[-1]))
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False):
+            detail = self._detail(rows.permute(0, 3, 1, 2))
         detail = detail.contiguous(memory_format=torch.channels_last)  # a copy only should cuDNN have chosen otherwise
         output = torch.empty((count, 1, SCALE * height, SCALE * width), dtype=torch.uint8, device=codes.device)
         end[_programs(output)](
             codes, detail, self.last_bias, output, height, width, output.numel(), WHITE=float(self.white), BLOCK=_BLOCK
         )
         return output
+
+    def _detail(self, features: Tensor) -> Tensor:
+        for kernel, bias in zip(self.kernels[:-1], self.biases, strict=True):
+            features = torch.cudnn_convolution_relu(features, kernel, bias, [1, 1], _padding(kernel), [1, 1], 1)
+        return F.conv2d(features, self.kernels[-1], padding=_padding(self.kernels[-1]))
 
 
 def _filled(kernel: Tensor, *, axis: int) -> Tensor:
