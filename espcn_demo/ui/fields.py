@@ -20,6 +20,7 @@ Field = TypeVar("Field", bound=Component)
 
 # Browsers know some clips by their name only.
 CLIPS = ["video", ".mkv", ".ts", ".mts", ".flv", ".3gp", ".wmv", ".avi", ".ogv", ".gif"]
+COUNT = "window.espcnEvents = (window.espcnEvents || 0) + 1"
 COPY = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button'), link = element.querySelector('a');
@@ -53,13 +54,19 @@ def wire(
     outputs: Sequence[Component],
     *,
     once: bool = False,
+    numbered: bool = False,
 ) -> None:
     """Let a component's event call a function of the page; it is no named endpoint, and shows its own progress.
 
-    once  pass over events while an earlier one is worked on; else each counts, and `Jobs.run` lets the newest win
+    once      pass over events while an earlier one is worked on; else each counts, and `Jobs.run` lets the newest win
+    numbered  the last input is the event's number in this tab of the browser: a field that gets another file is emptied
+              first, and the server may work on those two events in the other order
     """
-    mode = "once" if once else "multiple"
-    event(function, inputs, outputs, show_progress="hidden", api_visibility="private", trigger_mode=mode)
+    mode, script = "once" if once else "multiple", None
+    if numbered:
+        script = f"(...values) => [...values.slice(0, {len(inputs)}), {COUNT}]"
+        inputs = [*inputs, gr.Number(visible=False)]
+    event(function, inputs, outputs, js=script, show_progress="hidden", api_visibility="private", trigger_mode=mode)
 
 
 def quality() -> gr.Radio:

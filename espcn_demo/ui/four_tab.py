@@ -39,10 +39,10 @@ def build(jobs: Jobs) -> dict[str, Any]:
     values = [quality, measure, weights]
     everything = [*outputs.values(), stop]
 
-    def run_four(path: str | None, q: str, m: bool, w: str, request: gr.Request) -> Iterator[Update]:
+    def run_four(path: str | None, q: str, m: bool, w: str, n: float, request: gr.Request) -> Iterator[Update]:
         """Enlarge what is in the field."""
         if path:
-            yield from _work(jobs, Path(path), PictureSettings(q, m, w), outputs, stop, request)
+            yield from _work(jobs, Path(path), PictureSettings(q, m, w), outputs, stop, request, n)
         else:
             yield {outputs["status"]: wording.problem(wording.NO_UPLOAD)}
 
@@ -52,20 +52,26 @@ def build(jobs: Jobs) -> dict[str, Any]:
         yield {source: str(path)}
         yield from _work(jobs, path, PictureSettings(q, m, w), outputs, stop, request)
 
-    def cleared(request: gr.Request) -> Update:
+    def cleared(n: float, request: gr.Request) -> Iterator[Update]:
         """An emptied field empties the result."""
-        jobs.clear(request, "four")
-        return fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
+        if jobs.clear(request, "four", n):
+            yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
-    fields.wire(source.clear, cleared, [], everything)
-    fields.wire(source.upload, run_four, [source, *values], everything)
-    fields.wire(run.click, run_four, [source, *values], everything)
+    fields.wire(source.clear, cleared, [], everything, numbered=True)
+    fields.wire(source.upload, run_four, [source, *values], everything, numbered=True)
+    fields.wire(run.click, run_four, [source, *values], everything, numbered=True)
     fields.wire(examples.click, run_example, values, [source, *everything])
     return outputs
 
 
 def _work(
-    jobs: Jobs, path: Path, settings: PictureSettings, outputs: dict[str, Any], stop: gr.Button, request: gr.Request
+    jobs: Jobs,
+    path: Path,
+    settings: PictureSettings,
+    outputs: dict[str, Any],
+    stop: gr.Button,
+    request: gr.Request,
+    number: float = 0,
 ) -> Iterator[Update]:
     folder = jobs.folder()
 
@@ -78,5 +84,7 @@ def _work(
         return results.updates(outputs, shown, results.save(folder, "four", shown), jobs.limits.retention_seconds)
 
     yield fields.started(outputs, stop, "Working on it.")
-    messages = jobs.run("image_4x", request, work_four.four, path, folder, settings, jobs.limits, place="four")
+    messages = jobs.run(
+        "image_4x", request, work_four.four, path, folder, settings, jobs.limits, place="four", number=number
+    )
     yield from fields.follow(messages, outputs, stop, update)

@@ -60,22 +60,23 @@ def build(jobs: Jobs) -> dict[str, Any]:
     values = [quality, measure, weights, strip]
     everything = [*outputs.values(), stop, gallery, bundle]
 
-    def one(path: str | None, settings: work.PictureSettings, request: gr.Request) -> Iterator[Update]:
+    def one(
+        path: str | None, settings: work.PictureSettings, request: gr.Request, number: float = 0
+    ) -> Iterator[Update]:
         if not path:
             yield {outputs["status"]: wording.problem(wording.NO_PICTURE)}
             return
-        yield from _one(jobs, Path(path), settings, outputs, stop, request)
+        yield from _one(jobs, Path(path), settings, outputs, stop, request, number)
 
     def run_one(path: str | None, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
         """Upscale the picture in the field."""
         yield from one(path, work.PictureSettings(q, m, w, s), request)
 
-    def run_new(path: str | None, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
+    def run_new(path: str | None, q: str, m: bool, w: str, s: bool, n: float, request: gr.Request) -> Iterator[Update]:
         """Upscale what has just come into the field; an emptied field empties the result."""
         if path:
-            yield from one(path, work.PictureSettings(q, m, w, s), request)
-        else:
-            jobs.clear(request, "image")
+            yield from one(path, work.PictureSettings(q, m, w, s), request, n)
+        elif jobs.clear(request, "image", n):
             yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
     def run_example(event: gr.EventData, q: str, m: bool, w: str, s: bool, request: gr.Request) -> Iterator[Update]:
@@ -88,7 +89,7 @@ def build(jobs: Jobs) -> dict[str, Any]:
         """Upscale several pictures."""
         yield from _many(jobs, paths or [], work.PictureSettings(q, m, w, s), outputs, (stop, gallery, bundle), request)
 
-    fields.wire(source.input, run_new, [source, *values], everything)
+    fields.wire(source.input, run_new, [source, *values], everything, numbered=True)
     fields.wire(run.click, run_one, [source, *values], everything)
     fields.wire(measure.input, run_one, [source, *values], everything)
     fields.wire(examples.click, run_example, values, [source, *everything])
@@ -103,10 +104,13 @@ def _one(
     outputs: dict[str, Any],
     stop: gr.Button,
     request: gr.Request,
+    number: float,
 ) -> Iterator[Update]:
     yield {outputs["status"]: wording.status("Working on it.", busy=True), stop: gr.Button(interactive=True)}
     folder = jobs.folder()
-    messages = jobs.run("image", request, work.picture, path, folder, settings, jobs.limits, place="image")
+    messages = jobs.run(
+        "image", request, work.picture, path, folder, settings, jobs.limits, place="image", number=number
+    )
     yield from fields.follow(messages, outputs, stop, lambda result: _show(result, folder, outputs, jobs))
 
 

@@ -24,6 +24,7 @@ class _Job:
     """One job of a session: the place where its result is shown, its stop switch, and whether that place is taken."""
 
     place: str
+    number: float
     switch: threading.Event = field(default_factory=threading.Event)
     replaced: bool = False
 
@@ -47,15 +48,18 @@ class Jobs:
         function: Callable[..., Any],
         *args: object,
         place: str = "",
+        number: float = 0,
     ) -> Iterator[Any]:
         """As `Runner.stream`, until it is done, refused, stopped by `stop`, or the iterator is closed.
 
-        A later job for the same place on the page ends this one, and then it just says no more.
+        A later job for the same place on the page ends this one, and then it just says no more. `number` is that of the
+        event (`fields.wire`); without one the job is as late as any.
         """
-        session, job = _session(request), _Job(place)
-        if place:
-            self.clear(request, place)
+        session = _session(request)
         with self._lock:
+            job = _Job(place, number or max((one.number for one in self._at(session, place)), default=0))
+            if place and not self._end(session, place, job.number):
+                return
             self._jobs.setdefault(session, []).append(job)
         try:
             for message in self.runner.stream(kind, visitor(request), function, *args, cancelled=job.switch):
@@ -90,13 +94,22 @@ class Jobs:
                 return result
         raise InputError(wording.STOPPED)
 
-    def clear(self, request: gr.Request | None, place: str) -> None:
-        """End this session's jobs for a place on the page: something else is to be shown there."""
+    def clear(self, request: gr.Request | None, place: str, number: float) -> bool:
+        """End this session's jobs for a place on the page, as event `number` says; False when one there is newer."""
         with self._lock:
-            for job in self._jobs.get(_session(request), ()):
-                if job.place == place:
-                    job.replaced = True
-                    job.switch.set()
+            return self._end(_session(request), place, number)
+
+    def _end(self, session: str, place: str, number: float) -> bool:
+        found = self._at(session, place)
+        if any(job.number > number for job in found):
+            return False
+        for job in found:
+            job.replaced = True
+            job.switch.set()
+        return True
+
+    def _at(self, session: str, place: str) -> list[_Job]:
+        return [job for job in self._jobs.get(session, ()) if job.place == place]
 
     def stop(self, session: str | None) -> None:
         """Stop every job of a session."""

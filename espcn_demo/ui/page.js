@@ -20,15 +20,19 @@
   };
   // What is pasted, or dropped beside a field or on one that does not take it, goes into the field of the open tab if
   // that takes it, else into its own tab's; the field is emptied first and turned from camera or clipboard to files.
-  const shown = (one) => one.offsetParent;
-  const tabs = () => [...document.querySelectorAll('[role="tab"]')].filter(shown);
-  const opened = () => tabs().find((one) => one.ariaSelected === 'true').innerText.trim();
+  const shown = (one) => one?.offsetParent;
+  const opened = () => ['image', 'video', 'four', 'about'].find((tab) => shown(document.getElementById(`${tab}-tab`)));
+  const open = (tab) => {
+    // A narrow window has some in a menu; those that are hidden from sight are there for Gradio to measure.
+    const buttons = [...document.querySelectorAll('.tab-wrapper button')].filter((one) => !one.closest('.visually-hidden'));
+    buttons.find((one) => one.textContent.trim() === { image: 'Image', video: 'Video' }[tab])?.click();
+  };
   const isClip = (file) => clips.some((kind) => file.type.startsWith(`${kind}/`) || file.name.toLowerCase().endsWith(kind));
   const home = (file) => {
     const here = opened(), picture = file.type.startsWith('image/');
-    if (here === '4×') return here;
-    if (here === 'Video') return picture && !isClip(file) ? 'Image' : here;
-    return isClip(file) && !picture ? 'Video' : 'Image';
+    if (here === 'four') return here;
+    if (here === 'video') return picture && !isClip(file) ? 'image' : here;
+    return isClip(file) && !picture ? 'video' : 'image';
   };
   const put = (tab, files, tries) => {
     const field = opened() === tab && [...document.querySelectorAll('.source')].find(shown);
@@ -44,7 +48,7 @@
   };
   const take = (file) => {
     const wanted = home(file), kept = new DataTransfer();
-    if (wanted !== opened()) tabs().find((one) => one.innerText.trim() === wanted).click();
+    if (wanted !== opened()) open(wanted);
     kept.items.add(file);
     put(wanted, kept.files, 50);
   };

@@ -37,13 +37,13 @@ def build(runner: Runner) -> gr.Blocks:
     with blocks:
         gr.HTML(wording.header(), apply_default_css=False)
         with gr.Tabs() as tabs:
-            with gr.Tab("Image", id="image"):
+            with gr.Tab("Image", id="image", elem_id="image-tab"):
                 image = image_tab.build(jobs)
-            with gr.Tab("Video", id="video"):
+            with gr.Tab("Video", id="video", elem_id="video-tab"):
                 video = video_tab.build(jobs)
-            with gr.Tab("4×", id="four"):
+            with gr.Tab("4×", id="four", elem_id="four-tab"):
                 four = four_tab.build(jobs)
-            with gr.Tab("About", id="about"):
+            with gr.Tab("About", id="about", elem_id="about-tab"):
                 about.build(jobs)
         api.build(jobs)
         outputs: dict[str, dict[str, Any]] = {"image": image, "video": video, "four": four}

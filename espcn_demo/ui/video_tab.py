@@ -45,12 +45,11 @@ def build(jobs: Jobs) -> dict[str, Any]:
     values = [quality, measure, weights, codec, crf, start, end]
     everything = [*outputs.values(), stop]
 
-    def preview(path: str | None, settings: ClipSettings, request: gr.Request) -> Iterator[Update]:
+    def preview(path: str | None, settings: ClipSettings, request: gr.Request, number: float = 0) -> Iterator[Update]:
         """Show the first two seconds."""
         if path:
-            yield from _work(jobs, "preview", work_clip.preview, Path(path), settings, outputs, stop, request)
-        else:
-            jobs.clear(request, "video")
+            yield from _work(jobs, "preview", work_clip.preview, Path(path), settings, outputs, stop, request, number)
+        elif jobs.clear(request, "video", number):
             yield fields.emptied(outputs) | {stop: gr.Button(interactive=False)}
 
     def whole(path: str | None, settings: ClipSettings, request: gr.Request) -> Iterator[Update]:
@@ -62,10 +61,10 @@ def build(jobs: Jobs) -> dict[str, Any]:
         yield from _work(jobs, kind, job, Path(path), settings, outputs, stop, request)
 
     def run_preview(
-        path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
+        path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, n: float, request: gr.Request
     ) -> Iterator[Update]:
         """Two seconds, as soon as the clip is there."""
-        yield from preview(path, _settings(q, m, w, c, f, s, e), request)
+        yield from preview(path, _settings(q, m, w, c, f, s, e), request, n)
 
     def run_whole(
         path: str | None, q: str, m: bool, w: str, c: str, f: int, s: float, e: float, request: gr.Request
@@ -86,8 +85,8 @@ def build(jobs: Jobs) -> dict[str, Any]:
         yield {source: str(path)}
         yield from preview(str(path), _settings(q, m, w, c, f, s, e), request)
 
-    fields.wire(source.upload, run_preview, [source, *values], everything)
-    fields.wire(source.clear, run_preview, [source, *values], everything)
+    fields.wire(source.upload, run_preview, [source, *values], everything, numbered=True)
+    fields.wire(source.clear, run_preview, [source, *values], everything, numbered=True)
     fields.wire(run.click, run_whole, [source, *values], everything)
     fields.wire(example.click, run_example, values, [source, *everything])
     return outputs
@@ -109,6 +108,7 @@ def _work(
     outputs: dict[str, Any],
     stop: gr.Button,
     request: gr.Request,
+    number: float = 0,
 ) -> Iterator[Update]:
     folder = jobs.folder()
 
@@ -118,7 +118,7 @@ def _work(
         return show(found, folder, outputs, jobs, "video")
 
     yield fields.started(outputs, stop, "Reading the clip.")
-    messages = jobs.run(kind, request, job, path, folder, settings, jobs.limits, place="video")
+    messages = jobs.run(kind, request, job, path, folder, settings, jobs.limits, place="video", number=number)
     yield from fields.follow(messages, outputs, stop, update)
 
 

@@ -187,6 +187,12 @@ def test_a_file_may_be_dropped_anywhere(open_page, picture, make_clip, tmp_path)
     page.locator(f"#video-compare {READY}").wait_for()
 
 
+def test_a_clip_finds_its_tab_in_a_narrow_window(open_page, make_clip, tmp_path):
+    page = open_page(width=280)
+    drop(page, "h1", make_clip(tmp_path / "clip.mp4", frames=10, size=(160, 120)), "video/mp4")
+    page.locator(f"#video-compare {READY}").wait_for()
+
+
 def test_a_field_keeps_what_is_dropped_on_it(open_page, picture):
     page = open_page()
     drop(page, ".source .upload-container", picture, "image/png")
