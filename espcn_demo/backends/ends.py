@@ -2,7 +2,7 @@
 
 # Triton compiles these functions itself: arguments are pointers and numbers that Python's types do not describe, and
 # constants are written in capitals as in Triton's own code.
-# ruff: noqa: ANN001, ANN201, N803
+# ruff: noqa: ANN001, N803
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import triton.language as tl
 
 
 @triton.jit
-def begin(codes, rows, height, width, count, UNIT: tl.constexpr, BLOCK: tl.constexpr):
+def begin(codes, rows, height, width, count, UNIT: tl.constexpr, BLOCK: tl.constexpr) -> None:
     """(N, H, W) uint8 -> (N, H, W, 8) float16: codes * UNIT of the five rows around, and three zeros."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     pixel, row = place // 8, place % 8
@@ -23,7 +23,7 @@ def begin(codes, rows, height, width, count, UNIT: tl.constexpr, BLOCK: tl.const
 
 
 @triton.jit
-def end(codes, detail, bias, output, height, width, count, WHITE: tl.constexpr, BLOCK: tl.constexpr):
+def end(codes, detail, bias, output, height, width, count, WHITE: tl.constexpr, BLOCK: tl.constexpr) -> None:
     """(N, H, W, 8) float16 -> (N, 2H, 2W) uint8: bias, skip, clamping, rounding and the shuffle of the first four."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     kept = place < count

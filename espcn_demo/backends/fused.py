@@ -6,9 +6,6 @@ the network's products for a 1920x1080 frame. Triton is not a dependency: CUDA b
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -41,6 +38,8 @@ class Fused:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Enlarge a batch."""
+        from espcn_demo.backends.fused_kernel import network
+
         count, _, height, width = codes.shape
         strips = divide(count, height, width, self.processors)
         programs = count * strips.across * strips.down
@@ -48,7 +47,7 @@ class Fused:
         # Taken for each call: two streams that shared it would overwrite one another's features.
         scratch = torch.empty((programs, SCRATCH), dtype=torch.float16, device=codes.device)
         padded = planes(codes, strips, self.unit)
-        _kernel()[(programs,)](
+        network[(programs,)](
             codes, padded, output, scratch, *self.kernels, *self.biases,
             height, width, strips.stride, padded[0, 0].numel(), strips.across, strips.pitch // 2, strips.down,
             strips.rows, WHITE=float(self.white), num_warps=8,
@@ -79,10 +78,3 @@ def _matrices(layer: Layer, index: int) -> Tensor:
 def _padded(values: Tensor, least: int) -> Tensor:
     """The last axis filled up with zeros to what a matrix product takes."""
     return F.pad(values, (0, max(0, least - values.shape[-1])))
-
-
-@cache
-def _kernel() -> Any:  # noqa: ANN401 (triton is untyped)
-    from espcn_demo.backends.fused_kernel import network
-
-    return network

@@ -12,7 +12,7 @@ product at m takes the positions m, m + 1 and m + 2.
 
 # Triton compiles these functions itself: arguments are pointers and numbers that Python's types do not describe, and
 # constants are written in capitals as in Triton's own code.
-# ruff: noqa: ANN001, ANN201, ANN202, N803
+# ruff: noqa: ANN001, ANN202, N803
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _stored(channels):
 def network(
     codes, planes, output, scratch, w1, w2, w3, w4, b1, b2, b3, b4,
     height, width, stride, plane, strips, half_pitch, segments, rows, WHITE: gl.constexpr,
-):  # fmt: skip
+) -> None:  # fmt: skip
     """One program: `rows` rows of one strip of one frame. `planes` are the codes with zeros around (`fused.planes`)."""
     program = gl.program_id(0)
     frame = program.to(gl.int64) // (strips * segments)
